@@ -1,0 +1,261 @@
+"""The composition root: the one file that builds every part of a worker and hands it over."""
+
+import asyncio
+import logging
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import aiohttp
+
+from gateway.config.compile import compile_snapshot
+from gateway.config.load import LoadedTable, load_table
+from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources
+from gateway.config.snapshot import CompiledRoute, Snapshot
+from gateway.config.source import from_memory
+from gateway.core.client_address import TrustedProxies
+from gateway.core.scalars import Settings
+from gateway.observe.access_log import AccessLog
+from gateway.observe.metrics import RequestMetrics, WorkerMetrics
+from gateway.observe.tracing import IdSource
+from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
+from gateway.proxy.aiohttp_lane import AiohttpLane
+from gateway.proxy.forward import Forwarder, ForwardPolicy
+from gateway.proxy.lane import LaneLimits, LaneState
+from gateway.proxy.pipeline import Current, Pipeline
+from gateway.stores.memory import MemoryLimits
+from gateway.stores.redis import open_store
+from gateway.upstreams.registry import Registry, UpstreamShape
+
+T = TypeVar("T")
+
+Dispatch = Callable[[Exchange], Awaitable[Reply]]
+
+
+class Services:
+    """What one plugin of one snapshot is lent (`plugin_api.PluginServices`)."""
+
+    def __init__(
+        self,
+        *,
+        section: Settings | None,
+        identity: IdentityClaims,
+        limits: RateLimitStore,
+        local_limits: RateLimitStore,
+        metrics: WorkerMetrics,
+        worker_count: int,
+        dispatch: Dispatch,
+        closers: list[Any],
+    ) -> None:
+        self.section: Any = section
+        self.identity = identity
+        self.limits = limits
+        self.local_limits = local_limits
+        self.metrics = metrics
+        self.log = logging.getLogger("gateway.plugins")
+        self.worker_count = worker_count
+        self._dispatch = dispatch
+        self._closers = closers
+        self._shared: dict[object, Any] = {}
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def shared(self, key: object, build: Callable[[], T]) -> T:
+        if key not in self._shared:
+            self._shared[key] = made = build()
+            if hasattr(made, "close"):
+                self._closers.append(made)
+        found: T = self._shared[key]
+        return found
+
+    async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as session,
+                session.get(url, allow_redirects=False) as reply,
+            ):
+                if reply.status != 200:
+                    raise ValueError(f"status {reply.status}")
+                data = await reply.content.read(size_max + 1)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise OSError(f"{type(error).__name__}: {error}") from None
+        if len(data) > size_max:
+            raise ValueError(f"more than {size_max} bytes")
+        return data
+
+    async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        return await asyncio.get_running_loop().run_in_executor(None, function, *args)
+
+    async def dispatch(self, exchange: Exchange) -> Reply:
+        return await self._dispatch(exchange)
+
+
+class ServingGateway:
+    """One worker's gateway, from compiled table to open port (`workers.RunningGateway`)."""
+
+    def __init__(self, settings: ServeSettings, loaded: LoadedTable, metrics: WorkerMetrics) -> None:
+        """Needs the running event loop. Raises TableInvalid."""
+        loop = self._loop = asyncio.get_running_loop()
+        self._settings = settings
+        self._metrics = metrics
+        self._request_metrics = RequestMetrics(metrics)
+        self._access_log = _open_access_log(settings, metrics)
+        self._registry = Registry(loop, random.Random())
+        self._local_limits = MemoryLimits(_wall_ms)
+        store = loaded.table.gateway.store
+        self._store: RateLimitStore = MemoryLimits(_wall_ms) if store == "memory://" else open_store(store)
+        self._closers: list[Any] = []
+        forwarder = Forwarder(loop)
+        snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
+        forwarder.policies = {
+            route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
+        }
+        self.version = snapshot.version
+        self.current = Current(snapshot)
+        self._pipeline = Pipeline(self.current, loop, self._record)
+        gateway = loaded.table.gateway
+        self._state = LaneState()
+        self._lane = AiohttpLane(
+            self._pipeline,
+            loop,
+            LaneLimits(
+                header_max=gateway.limits.header_max,
+                header_timeout_s=gateway.limits.header_timeout,
+                idle_timeout_s=gateway.limits.idle_timeout,
+                max_connections=gateway.limits.max_connections,
+            ),
+            TrustedProxies(gateway.trusted_proxies),
+            IdSource(),
+            self._state,
+        )
+        self._server: asyncio.Server | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        """Begin to accept."""
+        self._server = await self._loop.create_server(self._lane, sock=sock, backlog=LISTEN_BACKLOG)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Accept no more, let what is under way end within timeout_s, then close everything."""
+        if self._server is not None:
+            self._server.close()
+        self._lane.close_idle()
+        await self._lane.shutdown(timeout_s)
+        for tunnel in list(self._state.tunnels):
+            tunnel.close()
+        for part in (*self.current.snapshot.plugins, *self._closers, self._store):
+            await _close(part)
+        self._registry.close()
+        if self._access_log is not None:
+            await self._access_log.close()
+
+    async def _dispatch(self, exchange: Exchange) -> Reply:
+        """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
+        exchange.started_s = self._loop.time()
+        reply: Reply | None = None
+        try:
+            reply = await self._pipeline.handle(exchange)
+            body = reply.body
+            if not isinstance(body, bytes):
+                pieces = []
+                while piece := await body.read():
+                    pieces.append(piece)
+                reply.body = b"".join(pieces)
+            exchange.bytes_out = len(reply.body) if isinstance(reply.body, bytes) else 0
+            exchange.outcome = "complete"
+            return reply
+        finally:
+            if reply is not None and not isinstance(reply.body, bytes):
+                reply.body.close()
+            exchange.outcome = exchange.outcome or "client_gone"
+            self._pipeline.finish(exchange)
+
+    def _record(self, exchange: Exchange) -> None:
+        total_s = self._loop.time() - exchange.started_s
+        route = exchange.route
+        reply = exchange.reply
+        self._request_metrics.record(
+            route.id if route is not None else "-",
+            exchange.method,
+            reply.status if reply is not None else 499,
+            total_s,
+            exchange.bytes_out,
+            route.upstream if route is not None and exchange.attempts else None,
+            exchange.upstream_s,
+            exchange.error_code,
+        )
+        if self._access_log is not None:
+            self._access_log.log(exchange, total_s)
+
+    def _services_for(self, loaded: LoadedTable) -> Callable[[type[Plugin]], Services]:
+        identity = loaded.table.identity.claims()
+
+        def services_for(plugin: type[Plugin]) -> Services:
+            return Services(
+                section=loaded.section(plugin),
+                identity=identity,
+                limits=self._store,
+                local_limits=self._local_limits,
+                metrics=self._metrics,
+                worker_count=self._settings.workers,
+                dispatch=self._dispatch,
+                closers=self._closers,
+            )
+
+        return services_for
+
+    def _forward_policy(self, route: CompiledRoute, snapshot: Snapshot) -> ForwardPolicy:
+        name = route.info.upstream or ""
+        settings = snapshot.table.upstreams[name]
+        retry = route.retry
+        attempts = self._request_metrics.attempts
+        return ForwardPolicy(
+            upstream=self._registry.upstream(
+                UpstreamShape(
+                    name=name,
+                    endpoints=tuple((endpoint.url, endpoint.weight) for endpoint in settings.endpoints),
+                    balance="round_robin" if settings.balance == "hash" else settings.balance,
+                    pool_max=settings.pool.max,
+                    pool_idle_s=settings.pool.idle,
+                )
+            ),
+            rewrite=route.rewrite,
+            connect_timeout_s=route.connect_timeout_s,
+            idle_timeout_s=route.idle_timeout_s,
+            attempts=retry.attempts if retry is not None else 1,
+            retry_on=frozenset(retry.on) if retry is not None else frozenset(),
+            retry_ratio=retry.budget if retry is not None else 0.0,
+            count_attempt=lambda outcome: attempts(name, outcome).inc(),
+        )
+
+
+async def build_gateway(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics) -> ServingGateway:
+    """A worker's gateway from the sources that the supervisor read (`workers.Build`). Raises TableInvalid."""
+    read_file, find_files = from_memory(sources.files)
+    loaded = load_table(sources.path, read_file=read_file, find_files=find_files)
+    return ServingGateway(settings, loaded, metrics)
+
+
+def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessLog | None:
+    if settings.access_log == "none":
+        return None
+    dropped = metrics.counter("gateway_access_log_dropped", "Access log lines that the sink did not take")
+    return AccessLog(1 if settings.access_log == "-" else settings.access_log, dropped)
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _close(part: Any) -> None:
+    close = getattr(part, "close", None)
+    if close is not None:
+        result = close()
+        if result is not None:
+            await result

@@ -1,0 +1,207 @@
+"""The commands: arguments and printing only."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from gateway.admin.app import text_table
+from gateway.app import build_gateway
+from gateway.config.compile import check_table
+from gateway.config.describe import describe_routes
+from gateway.config.load import load_table
+from gateway.config.problems import TableInvalid
+from gateway.config.settings import ServeSettings, TableSources, parse_worker_count
+from gateway.core.scalars import parse_duration
+from gateway.demo import run_demo
+from gateway.development_token import Caller, make_token
+from gateway.observe.log_format import log_to_stderr
+from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
+
+_USAGE = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A bad flag is one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(_USAGE)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Returns the exit code: 0, 1 where the table is invalid or the run failed, 2 for bad usage."""
+    parser = _Parser(
+        prog="gateway", description="The edge gateway: one YAML route table, checked, explained and served."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Parser)
+    _add_serve(commands)
+    _add_demo(commands)
+    _add_check(commands)
+    _add_routes(commands)
+    _add_token(commands)
+    _add_worker(commands)
+    found = parser.parse_args(arguments)
+    try:
+        return int(found.run(found))
+    except TableInvalid as invalid:
+        for problem in invalid.problems:
+            sys.stderr.write(f"{problem}\n")
+        count = len(invalid.problems)
+        sys.stderr.write(f"{found.config}: {count} problem{'s' if count > 1 else ''}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`gateway routes | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default=_from_environment("config", "routes.yaml"), help="the route table")
+
+
+def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("serve", help="serve the route table until SIGTERM or Ctrl-C")
+    _add_config(parser)
+    listen, admin = _from_environment("listen", "127.0.0.1:8080"), _from_environment("admin", "127.0.0.1:9901")
+    parser.add_argument("--listen", type=_address, default=listen, metavar="HOST:PORT", help="for clients")
+    parser.add_argument("--admin", type=_address, default=admin, metavar="HOST:PORT", help="for operators")
+    workers = _from_environment("workers", "auto")
+    parser.add_argument("--workers", type=_workers, default=workers, help="processes, or auto: one a processor")
+    drain = _from_environment("drain", "30s")
+    parser.add_argument("--drain", type=_duration, default=drain, help="how long exchanges may go on after SIGTERM")
+    access_log = _from_environment("access_log", "-")
+    parser.add_argument("--access-log", default=access_log, metavar="PATH", help="- is standard output; or none")
+    parser.set_defaults(run=_serve)
+
+
+def _serve(found: argparse.Namespace) -> int:
+    log_to_stderr()
+    snapshot = check_table(found.config)
+    loaded = load_table(found.config)
+    (host, port), (admin_host, admin_port) = found.listen, found.admin
+    settings = ServeSettings(
+        config=found.config,
+        host=host,
+        port=port,
+        admin_host=admin_host,
+        admin_port=admin_port,
+        workers=found.workers,
+        drain_s=found.drain,
+        access_log=found.access_log,
+    )
+    if settings.workers > 1 and snapshot.table.gateway.store == "memory://":
+        sys.stderr.write(
+            f"gateway: store memory:// counts limits in each of {settings.workers} workers on its own; "
+            "set gateway.store to a redis:// address for one count\n"
+        )
+    description = TableDescription([row.as_dict() for row in describe_routes(snapshot)], snapshot.config)
+    return run_supervisor(settings, TableSources(loaded.path, loaded.files), description, announce=_announce)
+
+
+def _announce(listening: Listening) -> None:
+    sys.stderr.write(f"{listening}\n")
+    sys.stderr.flush()
+
+
+def _add_worker(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    # Started by `serve` only, so the help does not list it.
+    parser = commands.add_parser("worker")
+    parser.add_argument("control_descriptor", type=int)
+    parser.set_defaults(run=_worker)
+
+
+def _worker(found: argparse.Namespace) -> int:
+    log_to_stderr()
+    return run_worker(found.control_descriptor, build_gateway)
+
+
+def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("check", help="say everything that is wrong with a route table")
+    parser.add_argument("config", nargs="?", default=_from_environment("config", "routes.yaml"), metavar="FILE")
+    parser.set_defaults(run=_check)
+
+
+def _check(found: argparse.Namespace) -> int:
+    snapshot = check_table(found.config)
+    for warning in snapshot.warnings:
+        print(f"{warning}")
+    print(f"{found.config}: good; {len(snapshot.routes)} routes, version {snapshot.version}")
+    return 0
+
+
+def _add_routes(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("routes", help="list the routes")
+    _add_config(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_routes)
+
+
+def _routes(found: argparse.Namespace) -> int:
+    rows = [row.as_dict() for row in describe_routes(check_table(found.config))]
+    print(json.dumps(rows, indent=2) if found.json else text_table(rows), end="\n" if found.json else "")
+    return 0
+
+
+def _add_token(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("token", help="make a token for development, with a shared secret of the table")
+    _add_config(parser)
+    parser.add_argument("--profile", help="the profile of `auth`; default: the first one with a secret")
+    parser.add_argument("--tenant", required=True)
+    parser.add_argument("--user", default="developer")
+    parser.add_argument("--plan", default="free")
+    parser.add_argument("--scopes", default="", help="separated by commas")
+    parser.add_argument("--modules", default="crm,finance,hr,marketing", help="separated by commas")
+    parser.add_argument("--expires", type=_duration, default="1h")
+    parser.set_defaults(run=_token)
+
+
+def _token(found: argparse.Namespace) -> int:
+    caller = Caller(found.tenant, found.user, found.plan, _listed(found.scopes), _listed(found.modules))
+    try:
+        print(make_token(load_table(found.config), caller, profile=found.profile, lifetime_s=found.expires))
+    except ValueError as error:
+        sys.stderr.write(f"gateway token: {error}\n")
+        return _USAGE
+    return 0
+
+
+def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("demo", help="the gateway in front of four services with data, on this machine")
+    parser.add_argument("--data", metavar="DIR", help="keep the data there; default: a temporary folder")
+    parser.add_argument("--listen", type=_address, default="127.0.0.1:8080", metavar="HOST:PORT", help="for clients")
+    parser.add_argument("--admin", type=_address, default="127.0.0.1:9901", metavar="HOST:PORT", help="for operators")
+    parser.set_defaults(run=lambda found: run_demo(found.data, found.listen, found.admin), config="routes.yaml")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _from_environment(name: str, default: str) -> str:
+    return os.environ.get(f"GATEWAY_{name.upper()}", default)
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, separator, port = text.rpartition(":")
+    if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:8080")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _workers(text: str) -> int:
+    try:
+        return parse_worker_count(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration, like 30s or 5m") from None

@@ -1,0 +1,1 @@
+"""routes.yaml: loaded, checked, compiled into a frozen snapshot."""

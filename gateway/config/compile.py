@@ -1,0 +1,221 @@
+"""`LoadedTable` to `Snapshot`: plugins built, hooks bound, every route resolved, so that a request looks nothing up."""
+
+import glob
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from gateway.config.describe import describe_config
+from gateway.config.load import LoadedRoute, LoadedTable, read_table
+from gateway.config.model import Match, Retry, Rewrite, Route, Timeout
+from gateway.config.offline import offline_services
+from gateway.config.problems import TableInvalid
+from gateway.config.rewrite import RewriteInvalid, compile_rewrite
+from gateway.config.snapshot import CompiledRoute, Snapshot, TargetRewrite, Unwinding
+from gateway.config.source import FindFiles, ReadFile, read_text
+from gateway.config.translate import Path, Translator
+from gateway.config.tree import locate
+from gateway.core.routing import Router, RouteTies, Rule, parse_pattern
+from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Reply, RouteInfo, Stage, UpstreamCall
+
+FALLBACK_ID = "no-route"
+S = TypeVar("S", Timeout, Retry)
+ServicesFor = Callable[[type[Plugin]], PluginServices]
+
+
+def compile_snapshot(loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall) -> Snapshot:
+    """Build every plugin and resolve every route.
+
+    services_for: the services of a plugin class, asked once for each. call: sends an exchange to its upstream. Raises
+    TableInvalid with the problems of `loaded` (there are some only from `load.read_table`) and all those found here;
+    plugins already built are closed then.
+    """
+    return _Compiler(loaded, services_for, call).compile()
+
+
+def check_table(
+    path: str,
+    plugins: Sequence[type[Plugin]] | None = None,
+    *,
+    environ: Mapping[str, str] = os.environ,
+    read_file: ReadFile = read_text,
+    find_files: FindFiles = glob.glob,
+) -> Snapshot:
+    """The very snapshot that `serve` would run, built without a network. Raises TableInvalid with all problems at once;
+    `Snapshot.warnings` has the remarks.
+    """
+    loaded = read_table(path, plugins, environ=environ, read_file=read_file, find_files=find_files)
+    return compile_snapshot(loaded, offline_services(loaded), _no_upstream)
+
+
+async def _no_upstream(exchange: Exchange) -> Reply:
+    raise OSError("no upstream while a table is checked")
+
+
+class _Compiler:
+    def __init__(self, loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall) -> None:
+        self._loaded = loaded
+        self._call = call
+        self._problems = list(loaded.problems)
+        self._translator = Translator(loaded.root, loaded.references, self._problems)
+        self._plugins = sorted(loaded.plugins, key=lambda plugin: (plugin.stage, plugin.name))
+        self._services = {plugin: services_for(plugin) for plugin in self._plugins}
+        self._built: list[Plugin] = []
+
+    def compile(self) -> Snapshot:
+        routes = [(route, self._route(route)) for route in self._loaded.routes]
+        router = self._router(routes)
+        fallback = self._fallback()
+        if self._problems:
+            for plugin in self._built:
+                _close(plugin)
+            raise TableInvalid(self._problems)
+        return Snapshot(
+            version=self._loaded.version,
+            table=self._loaded.table,
+            routes=tuple(compiled for _, compiled in routes),
+            router=router,
+            fallback=fallback,
+            warnings=self._loaded.warnings,
+            plugins=tuple(self._built),
+            config=describe_config(self._loaded),
+        )
+
+    def _route(self, route: LoadedRoute) -> CompiledRoute:
+        settings = route.settings
+        policies = _in_force({**self._loaded.default_policies, **route.policies})
+        methods = frozenset(settings.match.methods) if settings.match.methods is not None else None
+        info = RouteInfo(settings.id, settings.match.path, methods, settings.to, policies)
+        defaults = self._loaded.table.defaults
+        compiled = self._assemble(
+            info,
+            route.path,
+            timeout=_inherit(settings.timeout, defaults.timeout),
+            body_max=settings.body_max if settings.body_max is not None else defaults.body_max,
+        )
+        if settings.to is None:
+            return compiled
+        return replace(compiled, rewrite=self._rewrite(route), retry=self._retry(settings))
+
+    def _fallback(self) -> CompiledRoute:
+        edge = {plugin.name for plugin in self._plugins if plugin.stage is Stage.EDGE}
+        policies = _in_force({name: policy for name, policy in self._loaded.default_policies.items() if name in edge})
+        info = RouteInfo(FALLBACK_ID, "/*", None, None, policies)
+        defaults = self._loaded.table.defaults
+        return self._assemble(info, ("defaults",), timeout=defaults.timeout, body_max=defaults.body_max)
+
+    def _assemble(self, info: RouteInfo, path: Path, *, timeout: Timeout, body_max: int | None) -> CompiledRoute:
+        built = [self._build(plugin, info, path) for plugin in self._plugins if plugin.name in info.policies]
+        plugins = [plugin for plugin in built if plugin is not None and plugin.is_in_force]
+        call: UpstreamCall | None = None
+        if info.upstream is not None:
+            call = self._call
+            for wrap in reversed(_hooks(plugins, "wrap_upstream")):
+                call = wrap(call)
+        entered = [index for index, plugin in enumerate(plugins) if hasattr(plugin, "on_request")]
+        return CompiledRoute(
+            info=info,
+            position=str(locate(self._loaded.root, path).place),
+            request_hooks=_hooks(plugins, "on_request"),
+            # A plugin that answers or raises was entered too: a 429 carries the limit's own headers.
+            unwinding=(*(_unwinding(plugins[: index + 1]) for index in entered), _unwinding(plugins)),
+            call=call,
+            rewrite=None,
+            connect_timeout_s=timeout.connect,
+            total_timeout_s=timeout.total,
+            idle_timeout_s=timeout.idle_s,
+            body_max=body_max if body_max is not None else self._loaded.table.gateway.limits.body_max,
+            plugins=tuple(plugins),
+        )
+
+    def _build(self, plugin: type[Plugin], info: RouteInfo, path: Path) -> Plugin | None:
+        if plugin.section_name in self._loaded.broken_sections:
+            return None
+        try:
+            built = plugin(info.policies[plugin.name], info, self._services[plugin])
+        except PolicyError as error:
+            own = (*path, plugin.name)
+            if locate(self._loaded.root, own).left:
+                own = ("defaults", plugin.name)
+            where: Path = (plugin.section_name, *error.path) if error.section else (*own, *error.path)
+            self._translator.add(where, error.code, str(error))
+        except Exception as error:
+            # A plugin's own fault must not take the other problems along, nor show a traceback to an operator.
+            message = f"the plugin cannot be built: {type(error).__name__}: {error}"
+            self._translator.add((*path, plugin.name), "plugin_invalid", message)
+        else:
+            self._built.append(built)
+            return built
+        return None
+
+    def _retry(self, settings: Route) -> Retry | None:
+        default = self._loaded.table.defaults.retry
+        if "retry" not in settings.model_fields_set:
+            return default
+        return settings.retry if default is None or settings.retry is None else _inherit(settings.retry, default)
+
+    def _rewrite(self, route: LoadedRoute) -> TargetRewrite | None:
+        own = route.settings.rewrite
+        is_own = "rewrite" in route.settings.model_fields_set
+        rewrite: Rewrite | None = own if is_own else self._loaded.table.defaults.rewrite
+        if rewrite is None:
+            return None
+        try:
+            return compile_rewrite(rewrite, parse_pattern(route.settings.match.path))
+        except RewriteInvalid as error:
+            # A default that does not fit is the route's to switch off.
+            where: Path = (*route.path, "rewrite", error.key) if is_own else (*route.path, "match")
+            self._translator.add(where, "rewrite_mismatch", str(error))
+            return None
+
+    def _router(self, routes: Sequence[tuple[LoadedRoute, CompiledRoute]]) -> Router[CompiledRoute] | None:
+        paths = {compiled.position: route.path for route, compiled in routes}
+        try:
+            return Router.build(_rule(route.settings.match, compiled) for route, compiled in routes)
+        except RouteTies as error:
+            for one, other, witness in error.ties:
+                self._translator.add(
+                    (*paths[other.target.position], "match"),
+                    "route_tie",
+                    f'"{other.id}" and "{one.id}" (at {one.target.position}) both serve {witness}; '
+                    "tell them apart by path, host, methods, headers or query",
+                )
+            return None
+
+
+def _rule(match: Match, compiled: CompiledRoute) -> Rule[CompiledRoute]:
+    return Rule(
+        id=compiled.info.id,
+        pattern=parse_pattern(match.path),
+        host=match.host,
+        methods=compiled.info.methods,
+        headers=tuple((name.encode(), value) for name, value in match.headers.items()),
+        query=tuple(match.query.items()),
+        target=compiled,
+    )
+
+
+def _hooks(plugins: Iterable[Plugin], name: str) -> tuple[Any, ...]:
+    return tuple(getattr(plugin, name) for plugin in plugins if hasattr(plugin, name))
+
+
+def _unwinding(entered: Sequence[Plugin]) -> Unwinding:
+    leaving = list(reversed(entered))
+    return Unwinding(_hooks(leaving, "on_response"), _hooks(leaving, "body_transform"), _hooks(leaving, "on_finish"))
+
+
+def _in_force(policies: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: policy for name, policy in policies.items() if policy is not None}
+
+
+def _close(plugin: Plugin) -> None:
+    if (close := getattr(plugin, "close", None)) is not None:
+        close()
+
+
+def _inherit(own: S | None, default: S) -> S:
+    """The default with what the route says itself."""
+    if own is None:
+        return default
+    return default.model_copy(update={name: getattr(own, name) for name in own.model_fields_set})

@@ -1,0 +1,74 @@
+"""Plugin services without a network, a store or a clock: enough to build every plugin and so to check a table."""
+
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gateway.config.load import LoadedTable
+from gateway.core.rate_limit import Decision, Window
+from gateway.plugin_api import Counter, Exchange, Metrics, Plugin, PluginServices, RateLimitStore, Reply, StoreDown
+
+T = TypeVar("T")
+
+
+class _NoCounter:
+    def inc(self, amount: float = 1.0) -> None:
+        """Nobody reads it."""
+
+
+class _NoMetrics:
+    def counter(self, name: str, help_text: str, **labels: str) -> Counter:
+        """A series that nobody reads."""
+        return _NoCounter()
+
+
+class _NoStore:
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision:
+        """There is no store here."""
+        raise StoreDown("no store while a table is checked")
+
+
+class OfflineServices:
+    """`PluginServices` for one plugin of a table that is only checked."""
+
+    def __init__(self, loaded: LoadedTable, plugin: type[Plugin]) -> None:
+        self.section: Any = loaded.section(plugin)
+        self.identity = loaded.table.identity.claims()
+        self.limits: RateLimitStore = _NoStore()
+        self.local_limits: RateLimitStore = _NoStore()
+        self.metrics: Metrics = _NoMetrics()
+        self.log = logging.getLogger(f"plugins.{plugin.name}")
+        self.worker_count = 1
+        self._shared: dict[object, Any] = {}
+
+    def now(self) -> float:
+        """Always the epoch."""
+        return 0.0
+
+    def monotonic(self) -> float:
+        """Always zero."""
+        return 0.0
+
+    def shared(self, key: object, build: Callable[[], T]) -> T:
+        """One object for the plugin and key."""
+        if key not in self._shared:
+            self._shared[key] = build()
+        found: T = self._shared[key]
+        return found
+
+    async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
+        """Nothing is fetched while a table is checked."""
+        raise OSError("no network while a table is checked")
+
+    async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
+        """Run it at once."""
+        return function(*args)
+
+    async def dispatch(self, exchange: Exchange) -> Reply:
+        """Nothing is served while a table is checked."""
+        raise OSError("no pipeline while a table is checked")
+
+
+def offline_services(loaded: LoadedTable) -> Callable[[type[Plugin]], PluginServices]:
+    """For `compile_snapshot`, where a table is checked and not served."""
+    return lambda plugin: OfflineServices(loaded, plugin)

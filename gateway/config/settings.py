@@ -1,0 +1,46 @@
+"""How one `gateway serve` runs: what the command line and the environment say, not the route table."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+LISTEN_BACKLOG = 4096
+"""Connections that the kernel keeps for a worker until it accepts them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """config: the path of routes.yaml. port and admin_port: 0 lets the kernel choose. workers: processes, at least 1.
+    drain_s: how long exchanges may go on after SIGTERM. access_log: "-" (standard output), "none" or a path.
+    lane: which code reads the client connections.
+    """
+
+    config: str
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 9901
+    workers: int = 1
+    drain_s: float = 30.0
+    access_log: str = "-"
+    lane: str = "aiohttp"
+
+
+@dataclass(frozen=True, slots=True)
+class TableSources:
+    """The texts that a table is made of, so that every worker compiles the same one, whatever happens to the files.
+
+    path: of the first file. files: path -> text. The texts may hold secrets, so no repr shows them.
+    """
+
+    path: str
+    files: Mapping[str, str] = field(repr=False)
+
+
+def parse_worker_count(text: str) -> int:
+    """`auto` -> the processors that this process may use; else a number of 1..1024. Raises ValueError."""
+    if text == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 1024:
+        raise ValueError(f"{text!r} is not a number of workers: write auto, or 1 to 1024")
+    return int(text)

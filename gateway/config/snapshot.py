@@ -1,0 +1,71 @@
+"""One compiled routes.yaml: frozen, read once per request, swapped whole and never edited."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.config.model import Retry, Table
+from gateway.config.problems import Problem
+from gateway.plugin_api import BodyTransform, Exchange, Plugin, Reply, RouteInfo, UpstreamCall
+
+RequestHook = Callable[[Exchange], "Reply | Awaitable[Reply | None] | None"]
+ExchangeHook = Callable[[Exchange], None]
+TransformHook = Callable[[Exchange], BodyTransform | None]
+TargetRewrite = Callable[[Exchange], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Unwinding:
+    """What runs on the way back, last plugin first, once a given number of plugins were entered."""
+
+    on_response: tuple[ExchangeHook, ...]
+    body_transforms: tuple[TransformHook, ...]
+    on_finish: tuple[ExchangeHook, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRoute:
+    """A route with everything resolved.
+
+    request_hooks[i] is the i-th `on_request` to run, and unwinding[i] what has to run on the way back when that one
+    answers or raises; unwinding[-1] is for the exchange that went all the way. call: to the upstream, through every
+    `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
+    Times are seconds, None is no limit; body_max is bytes; retry None is never. position is `file:line:column`.
+    """
+
+    info: RouteInfo
+    position: str
+    request_hooks: tuple[RequestHook, ...]
+    unwinding: tuple[Unwinding, ...]
+    call: UpstreamCall | None
+    rewrite: TargetRewrite | None
+    connect_timeout_s: float
+    total_timeout_s: float | None
+    idle_timeout_s: float | None
+    body_max: int
+    plugins: tuple[Plugin, ...]
+    retry: Retry | None = None
+
+
+class Match(Protocol):
+    """What the router found."""
+
+    route: CompiledRoute
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """version: a digest of every file that the table was made of. fallback: runs the EDGE plugins of `defaults` for
+    requests that no route serves, so that a 404 carries CORS headers as well. plugins:
+    every one that was built, to be closed with it. config: the table as data, without secrets.
+    """
+
+    version: str
+    table: Table
+    routes: tuple[CompiledRoute, ...]
+    router: Any
+    fallback: CompiledRoute
+    warnings: tuple[Problem, ...]
+    plugins: tuple[Plugin, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,55 @@
+"""Which endpoint of an upstream gets the next request: pure choices over what is known of each endpoint."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+
+class Candidate(Protocol):
+    """What a choice looks at. weight: 1 or more. in_flight: requests under way there from this worker."""
+
+    @property
+    def weight(self) -> int: ...
+
+    @property
+    def in_flight(self) -> int: ...
+
+
+CandidateT = TypeVar("CandidateT", bound=Candidate)
+
+
+@dataclass(slots=True)
+class SmoothRoundRobin:
+    """Weighted round robin that spreads the turns of a heavy endpoint instead of giving them in one row.
+
+    Every turn each endpoint gains its weight; the richest goes and pays the sum (the scheme that nginx made known).
+    """
+
+    credits: dict[int, int]
+
+    def choose(self, candidates: Sequence[CandidateT]) -> CandidateT:
+        """The next in turn; candidates are told apart by identity, so that any subset may be offered."""
+        total = 0
+        best: CandidateT = candidates[0]
+        best_credit = None
+        for candidate in candidates:
+            total += candidate.weight
+            credit = self.credits[id(candidate)] = self.credits.get(id(candidate), 0) + candidate.weight
+            if best_credit is None or credit > best_credit:
+                best, best_credit = candidate, credit
+        self.credits[id(best)] -= total
+        return best
+
+
+def least_requests(candidates: Sequence[CandidateT], rng: random.Random) -> CandidateT:
+    """The one with the fewest requests under way by weight; among equals by lot, so that no one is always first."""
+    lowest = min((candidate.in_flight + 1) / candidate.weight for candidate in candidates)
+    equal = [candidate for candidate in candidates if (candidate.in_flight + 1) / candidate.weight == lowest]
+    return equal[0] if len(equal) == 1 else rng.choices(equal, [candidate.weight for candidate in equal])[0]
+
+
+def random_two(candidates: Sequence[CandidateT], rng: random.Random) -> CandidateT:
+    """The less busy of two drawn by weight ("power of two choices")."""
+    one, other = rng.choices(candidates, [candidate.weight for candidate in candidates], k=2)
+    return one if (one.in_flight + 1) / one.weight <= (other.in_flight + 1) / other.weight else other

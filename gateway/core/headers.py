@@ -1,0 +1,136 @@
+"""Header fields as an ordered list of lines, names in lower case bytes.
+
+HTTP/1.1 field names are case-insensitive (RFC 9110 section 5.1), so every name is lowered once, where it is parsed, and
+compared as bytes from then on. Lines keep their order and their repetitions (RFC 9110 section 5.3).
+"""
+
+from collections.abc import Iterable, Iterator
+
+HeaderLine = tuple[bytes, bytes]
+
+# RFC 9110 section 7.6.1: fields that belong to one connection and must not be forwarded.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+class Headers:
+    """An ordered multimap of header lines. Names given to its methods must be lower case bytes."""
+
+    __slots__ = ("_index", "lines")
+
+    def __init__(self, lines: Iterable[HeaderLine] = ()) -> None:
+        self.lines: list[HeaderLine] = list(lines)
+        self._index: dict[bytes, bytes] | None = None
+
+    def get(self, name: bytes) -> bytes | None:
+        """The value of the last line of that name, or None. Built on a dict that is made at the first look-up."""
+        index = self._index
+        if index is None:
+            index = self._index = dict(self.lines)
+        return index.get(name)
+
+    def get_all(self, name: bytes) -> list[bytes]:
+        """The values of all lines of that name, in order."""
+        return [value for key, value in self.lines if key == name]
+
+    def get_list(self, name: bytes) -> bytes | None:
+        """All lines of a list field as one value (RFC 9110 section 5.2), or None where there is no line."""
+        if self.get(name) is None:
+            return None
+        return b", ".join(self.get_all(name))
+
+    def is_repeated(self, name: bytes) -> bool:
+        """Whether the name has several lines; one comparison of lengths where no name of the message has."""
+        index = self._index
+        if index is None:
+            index = self._index = dict(self.lines)
+        return len(index) != len(self.lines) and len(self.get_all(name)) > 1
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """Append one line."""
+        self.lines.append((name, value))
+        if self._index is not None:
+            self._index[name] = value
+
+    def set(self, name: bytes, value: bytes) -> None:
+        """Replace every line of that name by one."""
+        if self.get(name) is not None:
+            self.remove(name)
+        self.add(name, value)
+
+    def remove(self, name: bytes) -> None:
+        """Drop every line of that name; none is no error."""
+        if self.get(name) is not None:
+            self.lines = [line for line in self.lines if line[0] != name]
+            self._index = None
+
+    def copy(self) -> "Headers":
+        """An independent copy."""
+        return Headers(self.lines)
+
+    def __contains__(self, name: bytes) -> bool:
+        return self.get(name) is not None
+
+    def __iter__(self) -> Iterator[HeaderLine]:
+        return iter(self.lines)
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and self.lines == other.lines
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Values may be secrets, so only the names are shown.
+        return f"<Headers {', '.join(name.decode('latin-1') for name, _ in self.lines)}>"
+
+
+def connection_options(headers: Headers) -> frozenset[bytes]:
+    """The names that Connection lists, lower case: they too end at this hop (RFC 9110 section 7.6.1)."""
+    value = headers.get(b"connection")
+    if value is None:
+        return frozenset()
+    if value == b"keep-alive" or value == b"close":
+        joined = headers.get_all(b"connection")
+        if len(joined) == 1:
+            return frozenset((value,))
+    listed = headers.get_list(b"connection") or b""
+    return frozenset(part.strip().lower() for part in listed.split(b",") if part.strip())
+
+
+def add_to_vary(headers: Headers, name: bytes) -> None:
+    """Name one more request field that the reply was chosen by (RFC 9110 section 12.5.5); kept as one line."""
+    if headers.get(b"vary") is None:
+        headers.add(b"vary", name)
+        return
+    value = headers.get_list(b"vary") or b""
+    listed = {part.strip().lower() for part in value.split(b",")}
+    if b"*" not in listed and name.lower() not in listed:
+        headers.set(b"vary", value + b", " + name)
+
+
+def is_token(value: bytes) -> bool:
+    """Whether the bytes are one `token` (RFC 9110 section 5.6.2)."""
+    return bool(value) and not value.translate(None, _TOKEN_BYTES)
+
+
+def is_field_value(value: bytes) -> bool:
+    """Whether the bytes may stand as a field value: no CR, LF, NUL or other control but tab (RFC 9110 section 5.5)."""
+    return not _CONTROL_BYTES.intersection(value) and value == value.strip(b" \t")
+
+
+_TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CONTROL_BYTES = frozenset(range(32)) - {9} | {127}

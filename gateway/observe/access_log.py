@@ -1,0 +1,143 @@
+"""The access log: one line of JSON a request.
+
+time (RFC 3339, UTC, of the request's end), request_id, trace_id, route, tenant, user, plan, method, path, status, code
+(of the error that the gateway made), outcome (complete, client_gone, broken), bytes_in, bytes_out, total_ms,
+upstream_ms, endpoint, attempts, client_ip, verdicts. What is not known is null. The query, header values and bodies
+never get here: they may hold secrets.
+
+The event loop only formats and gathers lines; `line_writer.py` writes them.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from json import dumps, loads
+from json.encoder import encode_basestring_ascii as quote
+
+from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
+from gateway.plugin_api import Counter, Exchange
+
+_FLUSH_S = 0.05
+_FLUSH_BYTES = 64 << 10
+_PENDING_MAX_BYTES = 4 << 20
+_CLOSE_S = 2.0
+
+
+class AccessLog:
+    """Writes to a file descriptor, or appends to the file of a path. Needs the running event loop.
+
+    Lines leave in batches, after 50 ms or 64 KiB. While the sink takes none, up to 4 MiB wait for it; then lines are
+    dropped and counted. wall_clock: seconds since the epoch. Raises OSError where the file cannot be opened.
+    """
+
+    def __init__(
+        self,
+        sink: int | str,
+        dropped: Counter,
+        *,
+        pending_max_bytes: int = _PENDING_MAX_BYTES,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._writer = LineWriter(sink)
+        self._dropped = dropped
+        self._counted = 0
+        self._pending_max_bytes = pending_max_bytes
+        self._wall_clock = wall_clock
+        self._second = -1
+        self._second_text = ""
+        self._lines: list[str] = []
+        self._size_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def log(self, exchange: Exchange, total_s: float) -> None:
+        """Log one finished exchange. total_s: from its head to the end of its reply."""
+        line = self._line(exchange, total_s)
+        if len(line) > LINE_MAX_BYTES:
+            line = _shortened(line)
+        if self._size_bytes + self._writer.pending_bytes + len(line) > self._pending_max_bytes:
+            self._dropped.inc()
+            return
+        self._lines.append(line)
+        self._size_bytes += len(line)
+        if self._size_bytes >= _FLUSH_BYTES:
+            self.flush_soon()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(_FLUSH_S, self.flush_soon)
+
+    def flush_soon(self) -> None:
+        """Hand what is gathered to the writing thread now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines:
+            self._writer.put(self._lines, self._size_bytes)
+            self._lines = []
+            self._size_bytes = 0
+        self._count_lost()
+
+    async def close(self, timeout_s: float = _CLOSE_S) -> None:
+        """Write what is left. What a blocked sink has not taken after timeout_s is dropped and counted."""
+        self.flush_soon()
+        await self._writer.close(timeout_s)
+        self._count_lost()
+
+    def _count_lost(self) -> None:
+        lost = self._writer.lost_lines
+        if lost != self._counted:
+            self._dropped.inc(lost - self._counted)
+            self._counted = lost
+
+    def _time_text(self) -> str:
+        now_s = self._wall_clock()
+        second = int(now_s)
+        if second != self._second:
+            self._second = second
+            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        return f"{self._second_text}.{int((now_s - second) * 1000):03d}Z"
+
+    def _line(self, exchange: Exchange, total_s: float) -> str:
+        route, identity, reply, verdicts = exchange.route, exchange.identity, exchange.reply, exchange.verdicts
+        if identity is None:
+            caller = '"tenant":null,"user":null,"plan":null'
+        else:
+            tenant, user, plan = identity.tenant, identity.user, identity.plan
+            caller = (
+                f'"tenant":{"null" if tenant is None else quote(tenant)},'
+                f'"user":{"null" if user is None else quote(user)},"plan":{"null" if plan is None else quote(plan)}'
+            )
+        # A request that was refused before it was routed has no path in normal form.
+        path = exchange.path or exchange.target.partition("?")[0].partition("#")[0]
+        return (
+            f'{{"time":"{self._time_text()}","request_id":{quote(exchange.request_id)},'
+            f'"trace_id":{quote(exchange.traceparent[3:35].decode("latin-1")) if exchange.traceparent else "null"},'
+            f'"route":{"null" if route is None else quote(route.id)},{caller},'
+            f'"method":{quote(exchange.method)},"path":{quote(path)},'
+            f'"status":{"null" if reply is None else reply.status},'
+            f'"code":{quote(exchange.error_code) if exchange.error_code else "null"},'
+            f'"outcome":{quote(exchange.outcome)},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
+            f'"total_ms":{total_s * 1000:.3f},"upstream_ms":{exchange.upstream_s * 1000:.3f},'
+            f'"endpoint":{quote(exchange.endpoint) if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
+            f'"client_ip":{quote(exchange.client_ip)},"verdicts":{_object(verdicts) if verdicts else "{}"}}}\n'
+        )
+
+
+def open_access_log(target: str, dropped: Counter) -> AccessLog | None:
+    """target: "-" for standard output, "none" for no log, or the path of a file. Raises OSError."""
+    if target == "none":
+        return None
+    return AccessLog(1 if target == "-" else target, dropped)
+
+
+def _object(pairs: dict[str, str]) -> str:
+    return "{" + ",".join([f"{quote(key)}:{quote(value)}" for key, value in pairs.items()]) + "}"
+
+
+def _shortened(line: str) -> str:
+    """The same fields with their texts cut, so that the line is no longer than can be written in one piece."""
+    fields = loads(line)
+    for key, value in fields.items():
+        if isinstance(value, str):
+            fields[key] = value[:240] if len(dumps(value[:240])) <= 300 else value[:40]
+    fields["verdicts"] = {}
+    return dumps(fields | {"cut": True}, separators=(",", ":")) + "\n"

@@ -1,0 +1,1 @@
+"""The request path, in reading order: lane, pipeline, forward, connection, tunnel."""

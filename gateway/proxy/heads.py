@@ -1,0 +1,178 @@
+"""Message heads, always written anew from parsed parts: nothing of a received head is passed through as bytes.
+
+Used by every lane, so that the same exchange gives the same bytes whichever lane serves it.
+"""
+
+import time
+from email.utils import formatdate
+from http import HTTPStatus
+from itertools import product
+
+from gateway.core.headers import HOP_BY_HOP, HeaderLine, Headers, connection_options
+from gateway.core.identity import IDENTITY_HEADERS
+from gateway.plugin_api import Exchange, Reply
+
+
+def _underscore_twins(names: frozenset[bytes]) -> frozenset[bytes]:
+    """Every spelling of the names with `_` for some `-`: application servers map both to the same variable."""
+    twins = set()
+    for name in names:
+        parts = name.split(b"-")
+        for joints in product((b"-", b"_"), repeat=len(parts) - 1):
+            twins.add(b"".join(part + joint for part, joint in zip(parts, (*joints, b""), strict=True)))
+    return frozenset(twins)
+
+
+_SET_BY_GATEWAY = frozenset(
+    {
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-real-ip",
+        b"x-request-id",
+    }
+)
+_NOT_FORWARDED = (
+    HOP_BY_HOP
+    | frozenset({b"host", b"content-length", b"expect", b"traceparent", b"forwarded"})
+    | _underscore_twins(IDENTITY_HEADERS | _SET_BY_GATEWAY)
+)
+# Framing is the lane's; the request id is set by the gateway, once.
+_NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
+
+# Field values in which one proxy hop is all that may be said (RFC 9110 section 7.6.3).
+_VIA = b"via: 1.1 gateway\r\n"
+_TRAILERS = b"te: trailers\r\nconnection: te\r\n"
+
+
+def request_head(exchange: Exchange, target: str, authority: bytes, *, framing: bytes, upgrade: bytes | None) -> bytes:
+    """The head for an upstream.
+
+    authority: the endpoint's own, for Host; the client's travels in X-Forwarded-Host. framing: the Content-Length or
+    Transfer-Encoding line, or b"". upgrade: the protocol asked for, else None.
+    """
+    headers = exchange.headers
+    options = connection_options(headers)
+    dropped = _NOT_FORWARDED if options <= _ORDINARY_OPTIONS else _NOT_FORWARDED | options
+    forwarded_for = exchange.peer_ip
+    if exchange.is_trusted_peer:
+        earlier = headers.get_list(b"x-forwarded-for")
+        if earlier:
+            forwarded_for = f"{earlier.decode('latin-1')}, {forwarded_for}"
+    forwarded_host = exchange.authority
+    scheme = exchange.scheme
+    if exchange.is_trusted_peer:
+        scheme = (headers.get(b"x-forwarded-proto") or scheme.encode()).decode("latin-1")
+        forwarded_host = (headers.get(b"x-forwarded-host") or forwarded_host.encode("latin-1")).decode("latin-1")
+    parts = [
+        f"{exchange.method} {target} HTTP/1.1\r\nhost: ".encode("latin-1"),
+        authority,
+        b"\r\n",
+        *[b"%b: %b\r\n" % line for line in headers.lines if line[0] not in dropped],
+        framing,
+        _VIA,
+        (
+            f"x-forwarded-for: {forwarded_for}\r\nx-forwarded-proto: {scheme}\r\n"
+            f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}\r\n"
+        ).encode("latin-1"),
+    ]
+    if exchange.traceparent:
+        parts.append(b"traceparent: %b\r\n" % exchange.traceparent)
+    if exchange.identity is not None:
+        parts += [b"%b: %b\r\n" % line for line in exchange.identity.upstream_headers]
+    if upgrade is not None:
+        parts.append(b"connection: upgrade\r\nupgrade: %b\r\n" % upgrade)
+    elif b"te" in headers and wants_trailers(headers):
+        parts.append(_TRAILERS)
+    parts.append(b"\r\n")
+    return b"".join(parts)
+
+
+_ORDINARY_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
+
+
+def wants_trailers(headers: Headers) -> bool:
+    """Whether the sender takes trailer fields (RFC 9110 section 10.1.4)."""
+    value = headers.get_list(b"te")
+    return value is not None and b"trailers" in (part.strip().lower() for part in value.split(b","))
+
+
+def end_to_end_lines(lines: list[HeaderLine]) -> list[HeaderLine]:
+    """A reply's lines without those that end at this hop and those that the lane writes."""
+    kept = [line for line in lines if line[0] not in _NOT_RETURNED]
+    if len(kept) != len(lines):
+        options = connection_options(Headers(lines)) - _ORDINARY_OPTIONS
+        if options:
+            kept = [line for line in kept if line[0] not in options]
+    return kept
+
+
+_STATUS_LINES = {
+    status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
+    for status, phrase in [(code, "") for code in range(100, 1000)]
+    + [(known.value, known.phrase) for known in HTTPStatus]
+}
+
+
+def has_no_body(status: int, method: str) -> bool:
+    """Whether a reply ends with its head, whatever its headers say (RFC 9112 section 6.3)."""
+    return method == "HEAD" or status == 204 or status == 304 or 100 <= status < 200
+
+
+def reply_head(
+    reply: Reply, exchange: Exchange, *, now_s: float, is_http10: bool, keep_alive: bool
+) -> tuple[bytes, bool]:
+    """The head for the client, and whether the body goes in chunks.
+
+    A reply of unknown length ends with the connection where the client speaks HTTP/1.0; the caller sees to that.
+    """
+    body = reply.body
+    length = reply.length
+    status = reply.status
+    is_chunked = False
+    framing = b""
+    if length is None:
+        length = len(body) if isinstance(body, bytes) else body.length
+    if status == 204 or (status == 304 and not length):
+        pass
+    elif length is not None:
+        framing = b"content-length: %d\r\n" % length
+    elif not has_no_body(status, exchange.method) and not is_http10:
+        is_chunked = True
+        framing = b"transfer-encoding: chunked\r\n"
+    elapsed_ms = (now_s - exchange.started_s) * 1000
+    parts = [
+        _STATUS_LINES[status],
+        *[b"%b: %b\r\n" % line for line in reply.headers.lines],
+        framing,
+        (
+            f"x-request-id: {exchange.request_id}\r\n"
+            f"server-timing: total;dur={elapsed_ms:.1f}, upstream;dur={exchange.upstream_s * 1000:.1f}\r\n"
+        ).encode("latin-1"),
+    ]
+    if b"date" not in reply.headers:
+        parts.append(_date_line())
+    if not keep_alive:
+        parts.append(b"connection: close\r\n")
+    elif is_http10:
+        parts.append(b"connection: keep-alive\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts), is_chunked
+
+
+def interim_head(status: int, lines: Headers) -> bytes:
+    """The head of a 1xx reply (RFC 9110 section 15.2)."""
+    return b"".join([_STATUS_LINES[status], *[b"%b: %b\r\n" % line for line in lines.lines], b"\r\n"])
+
+
+_date: tuple[int, bytes] = (0, b"")
+
+
+def _date_line() -> bytes:
+    """RFC 9110 section 6.6.1; written once a second."""
+    global _date
+    second = int(time.time())
+    if _date[0] != second:
+        _date = second, b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
+    return _date[1]

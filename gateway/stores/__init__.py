@@ -1,0 +1,1 @@
+"""Shared state: memory or Redis, behind the protocols of plugin_api."""

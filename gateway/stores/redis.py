@@ -1,0 +1,250 @@
+"""Token buckets in Redis, shared by all workers and gateways.
+
+Checks that arrive in the same turn of the event loop go as one script call (on a cluster, one for each slot), so that
+the cost of a call is shared. A check is answered within its deadline, by a decision or by `StoreDown`; after a failure
+every check is answered `StoreDown` at once for a second, then one probe may go. Nothing is sent twice.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any, Protocol, cast
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import NoScriptError
+
+from gateway.core.rate_limit import Decision, Window, WindowState
+from gateway.plugin_api import StoreDown
+
+DEADLINE_S = 0.1
+DOWN_FOR_S = 1.0
+# Over TLS and a long way a connection takes more round trips than a call. The checks that wait for it end at their own
+# deadline, and a later probe finds the connection made.
+CONNECT_TIMEOUT_S = 1.0
+CALLS_AT_ONCE = 4
+
+_SCRIPT = files("gateway.stores").joinpath("scripts/take.lua").read_text()
+_SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_URL_HELP = "write redis://host:6379/0, rediss://… or redis+cluster://host:6379,host:6379"
+
+_log = logging.getLogger("gateway.stores")
+
+
+class Client(Protocol):
+    """What is needed of `redis.asyncio.Redis` or `RedisCluster`."""
+
+    def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Awaitable[Any]:
+        """Run the script; the server keeps it."""
+
+    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Awaitable[Any]:
+        """Run a script that the server has. Raises NoScriptError."""
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+
+
+def open_store(url: str, now_ms: Callable[[], int] | None = None) -> "RedisLimits":
+    """The store behind a redis://, rediss:// or redis+cluster:// URL. Connects at the first check.
+
+    now_ms: milliseconds since the epoch, instead of the server's own clock. Raises ValueError, which never shows the
+    URL, for it may hold a password.
+    """
+    # Retries would break the deadline; what the breaker answers is better than what a second try would.
+    options: dict[str, Any] = {
+        "socket_timeout": DEADLINE_S,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in {"redis", "rediss"} and parts.hostname:
+            return RedisLimits(cast(Client, Redis.from_url(url, **options)), now_ms=now_ms)
+        if parts.scheme == "redis+cluster":
+            user_info, _, hosts = parts.netloc.rpartition("@")
+            username, _, password = user_info.partition(":")
+            cluster = RedisCluster(
+                startup_nodes=[_cluster_node(host) for host in hosts.split(",")],
+                username=unquote(username) or None,
+                password=unquote(password) or None,
+                **options,
+            )
+            return RedisLimits(cast(Client, cluster), is_cluster=True, now_ms=now_ms)
+    except ValueError:
+        raise ValueError(f"the store's URL cannot be read: {_URL_HELP}; %-encode a password's marks") from None
+    raise ValueError(f"the store's URL is of no known kind: {_URL_HELP}")
+
+
+class _Check:
+    """One check on its way."""
+
+    __slots__ = ("cost", "future", "key", "windows")
+
+    def __init__(self, key: str, windows: tuple[Window, ...], cost: int, future: asyncio.Future[Decision]) -> None:
+        self.key = key
+        self.windows = windows
+        self.cost = cost
+        self.future = future
+
+
+class _Turn:
+    """The checks that go together, and their deadline."""
+
+    __slots__ = ("checks", "deadline", "is_late")
+
+    def __init__(self) -> None:
+        self.checks: list[_Check] = []
+        self.deadline: asyncio.TimerHandle | None = None
+        self.is_late = False
+
+    def fail(self, reason: str) -> None:
+        """Answer StoreDown to every check that has no answer yet."""
+        for check in self.checks:
+            if not check.future.done():
+                check.future.set_exception(StoreDown(reason))
+
+
+class RedisLimits:
+    """A `RateLimitStore` whose answers come later."""
+
+    def __init__(self, client: Client, *, is_cluster: bool = False, now_ms: Callable[[], int] | None = None) -> None:
+        self._client = client
+        self._is_cluster = is_cluster
+        self._now_ms = now_ms
+        self._waiting: _Turn | None = None
+        self._calls: set[asyncio.Task[None]] = set()
+        self._is_down = False
+        self._is_probing = False
+        self._retry_at_s = 0.0
+
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Awaitable[Decision]:
+        """Take `cost` tokens from every window of the key, or from none. Other windows are other buckets.
+
+        Raises StoreDown at once while the store is known to be down, else within DEADLINE_S when awaited.
+        """
+        loop = asyncio.get_running_loop()
+        if self._is_down:
+            if self._is_probing or loop.time() < self._retry_at_s:
+                raise StoreDown("the store did not answer lately")
+            self._is_probing = True
+        turn = self._waiting
+        if turn is None:
+            turn = self._waiting = _Turn()
+            turn.deadline = loop.call_later(DEADLINE_S, self._expire, turn)
+            loop.call_soon(self._flush)
+        future: asyncio.Future[Decision] = loop.create_future()
+        turn.checks.append(_Check(f"limit:{key}:{_signature(windows)}", windows, cost, future))
+        return future
+
+    async def close(self) -> None:
+        """End what is under way, and all connections."""
+        if self._waiting is not None:
+            self._waiting.fail("the store is closed")
+            self._waiting = None
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        await self._client.aclose()
+
+    def __repr__(self) -> str:
+        state = "down" if self._is_down else "up"
+        return f"<RedisLimits {state}, {len(self._calls)} calls under way>"
+
+    def _flush(self) -> None:
+        # Past this many calls the next checks gather until one ends, and so make larger ones.
+        if self._waiting is None or len(self._calls) >= CALLS_AT_ONCE:
+            return
+        turn, self._waiting = self._waiting, None
+        call = asyncio.get_running_loop().create_task(self._send(turn))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _send(self, turn: _Turn) -> None:
+        try:
+            if self._is_cluster:
+                await asyncio.gather(*map(self._call, _group_by_slot(turn.checks)))
+            else:
+                await self._call(turn.checks)
+            if not turn.is_late:
+                self._came_up()
+        except Exception as error:  # whatever the client raises, every check has to be answered
+            self._went_down(f"{type(error).__name__}: {error}")
+        finally:
+            turn.fail("the store failed")
+            if turn.deadline is not None:
+                turn.deadline.cancel()
+            self._calls.discard(cast(asyncio.Task[None], asyncio.current_task()))
+            self._flush()
+
+    async def _call(self, checks: list[_Check]) -> None:
+        arguments: list[str | int] = [check.key for check in checks]
+        arguments.append("" if self._now_ms is None else self._now_ms())
+        for check in checks:
+            arguments += (check.cost, len(check.windows))
+            for window in check.windows:
+                arguments += (window.limit, window.period_ms)
+        try:
+            reply = await self._client.evalsha(_SCRIPT_SHA, len(checks), *arguments)
+        except NoScriptError:
+            reply = await self._client.eval(_SCRIPT, len(checks), *arguments)
+        numbers = iter(reply)
+        for check in checks:
+            decision = _read_decision(numbers, check.windows)
+            if not check.future.done():
+                check.future.set_result(decision)
+
+    def _expire(self, turn: _Turn) -> None:
+        turn.is_late = True
+        if turn is self._waiting:
+            self._waiting = None
+        reason = f"no answer within {DEADLINE_S * 1000:.0f} ms"
+        turn.fail(reason)
+        self._went_down(reason)
+
+    def _went_down(self, reason: str) -> None:
+        if not self._is_down:
+            _log.warning("the limit store is down: %s", reason)
+        self._is_down = True
+        self._is_probing = False
+        self._retry_at_s = asyncio.get_running_loop().time() + DOWN_FOR_S
+
+    def _came_up(self) -> None:
+        if self._is_down:
+            _log.warning("the limit store is up again")
+        self._is_down = self._is_probing = False
+
+
+def _group_by_slot(checks: list[_Check]) -> Iterable[list[_Check]]:
+    by_slot: dict[int, list[_Check]] = {}
+    for check in checks:
+        by_slot.setdefault(key_slot(check.key.encode()), []).append(check)
+    return by_slot.values()
+
+
+def _read_decision(numbers: Iterable[int], windows: tuple[Window, ...]) -> Decision:
+    take = iter(numbers).__next__
+    is_allowed = take() == 1
+    return Decision(
+        is_allowed,
+        tuple(WindowState(window.limit, window.period_ms, take(), take(), take()) for window in windows),
+    )
+
+
+@lru_cache(1024)
+def _signature(windows: tuple[Window, ...]) -> str:
+    return ",".join(f"{window.limit}/{window.period_ms}" for window in windows)
+
+
+def _cluster_node(text: str) -> ClusterNode:
+    parts = urlsplit(f"//{text}")
+    if not parts.hostname:
+        raise ValueError(text)
+    return ClusterNode(parts.hostname, parts.port or 6379)

@@ -1,0 +1,1 @@
+"""Live state of the upstreams, which outlives a snapshot."""

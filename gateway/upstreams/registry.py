@@ -1,0 +1,114 @@
+"""The upstreams as they are now: endpoints, pools, requests under way, retry budgets.
+
+This state outlives a snapshot. It is kept under the upstream's name *and* the settings that shape it, so that a reload
+that leaves an upstream alone leaves its connections alone.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from gateway.core.balancing import SmoothRoundRobin, least_requests, random_two
+from gateway.core.retry import RetryBudget
+from gateway.upstreams.pool import Pool
+
+Balance = Literal["round_robin", "least_requests", "random_two"]
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamShape:
+    """What makes two upstreams of one name the same. endpoints: (URL, weight). Times are seconds."""
+
+    name: str
+    endpoints: tuple[tuple[str, int], ...]
+    balance: Balance
+    pool_max: int
+    pool_idle_s: float
+
+
+class Endpoint:
+    """One address of an upstream. `authority` is what it expects as Host."""
+
+    __slots__ = ("authority", "host", "name", "pool", "port", "tls", "weight")
+
+    def __init__(self, url: str, weight: int, pool: Pool) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname is not None
+        self.host = parts.hostname
+        self.port = parts.port or (443 if parts.scheme == "https" else 80)
+        self.tls = ssl.create_default_context() if parts.scheme == "https" else None
+        self.name = parts.netloc
+        self.authority = parts.netloc.encode()
+        self.weight = weight
+        self.pool = pool
+
+    @property
+    def in_flight(self) -> int:
+        """Requests under way there from this worker, streams included."""
+        return self.pool.in_use
+
+    def __repr__(self) -> str:
+        return f"<Endpoint {self.name} {self.pool!r}>"
+
+
+class Upstream:
+    """A named service and the live state of its endpoints."""
+
+    __slots__ = ("_choose", "endpoints", "retry_budget", "shape")
+
+    def __init__(self, shape: UpstreamShape, loop: asyncio.AbstractEventLoop, rng: random.Random) -> None:
+        self.shape = shape
+        self.endpoints = tuple(
+            Endpoint(url, weight, Pool(loop, shape.pool_max, shape.pool_idle_s)) for url, weight in shape.endpoints
+        )
+        self.retry_budget = RetryBudget()
+        self._choose = _chooser(shape.balance, rng)
+
+    def choose(self, tried: Sequence[Endpoint]) -> Endpoint:
+        """The endpoint for the next attempt: one not tried yet, where there is one."""
+        candidates: Sequence[Endpoint] = self.endpoints
+        if len(candidates) == 1:
+            return candidates[0]
+        if tried:
+            candidates = [endpoint for endpoint in candidates if endpoint not in tried] or candidates
+        return self._choose(candidates)
+
+    def close(self) -> None:
+        for endpoint in self.endpoints:
+            endpoint.pool.close()
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.shape.name} {list(self.endpoints)!r}>"
+
+
+def _chooser(balance: Balance, rng: random.Random) -> Callable[[Sequence[Endpoint]], Endpoint]:
+    if balance == "least_requests":
+        return lambda candidates: least_requests(candidates, rng)
+    if balance == "random_two":
+        return lambda candidates: random_two(candidates, rng)
+    return SmoothRoundRobin({}).choose
+
+
+class Registry:
+    """Every upstream in use, by shape."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, rng: random.Random) -> None:
+        self._loop = loop
+        self._rng = rng
+        self._upstreams: dict[UpstreamShape, Upstream] = {}
+
+    def upstream(self, shape: UpstreamShape) -> Upstream:
+        """The upstream of that shape, the same one each time."""
+        found = self._upstreams.get(shape)
+        if found is None:
+            found = self._upstreams[shape] = Upstream(shape, self._loop, self._rng)
+        return found
+
+    def close(self) -> None:
+        for upstream in self._upstreams.values():
+            upstream.close()
+        self._upstreams.clear()

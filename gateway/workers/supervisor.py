@@ -1,0 +1,305 @@
+"""The supervisor: keeps the port and the workers, adds up their metrics, and answers the operators."""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from gateway.admin.app import make_admin_app
+from gateway.config.settings import ServeSettings, TableSources
+from gateway.observe.metrics import WorkerMetrics
+from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
+from gateway.observe.metrics_reader import MetricsReader
+from gateway.workers.ports import address_text, reserve_port
+
+WORKER_COMMAND = (sys.executable, "-m", "gateway", "worker")
+"""Starts a worker; the number of the control descriptor is its last argument."""
+
+_BACKOFF_FIRST_S = 0.1
+_BACKOFF_MAX_S = 5.0
+_SETTLED_S = 5.0
+_KILL_MARGIN_S = 1.0
+
+_log = logging.getLogger("gateway.workers")
+
+
+@dataclass(frozen=True, slots=True)
+class TableDescription:
+    """What the admin listener shows of the table: a row a route, and the table as data without secrets."""
+
+    routes: Sequence[Mapping[str, object]]
+    config: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where the gateway can be reached, the chosen numbers in place of port 0."""
+
+    host: str
+    port: int
+    admin_host: str
+    admin_port: int
+    workers: int
+
+    def __str__(self) -> str:
+        workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
+        at, admin = address_text(self.host, self.port), address_text(self.admin_host, self.admin_port)
+        return f"listening on http://{at}, admin http://{admin}, {workers}"
+
+
+def run_supervisor(
+    settings: ServeSettings,
+    sources: TableSources,
+    description: TableDescription,
+    *,
+    announce: Callable[[Listening], None],
+    command: Sequence[str] = WORKER_COMMAND,
+) -> int:
+    """Serve until SIGTERM or SIGINT; a second one ends the drain. announce: called once all workers are ready.
+
+    Returns the exit code: 0, 1 where a worker cannot start, 2 where an address cannot be had; the reason is then one
+    line on standard error.
+    """
+    return uvloop.run(_Supervisor(settings, sources, description, announce, command).run())
+
+
+def next_backoff_s(previous_s: float, lived_s: float) -> float:
+    """How long to wait before a dead worker is started again: not at all if it had settled, else twice as long as the
+    last time, 0.1 s to 5 s.
+    """
+    if lived_s >= _SETTLED_S:
+        return 0.0
+    return min(max(previous_s * 2, _BACKOFF_FIRST_S), _BACKOFF_MAX_S)
+
+
+class _StartFailedError(Exception):
+    def __init__(self, exit_code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.exit_code = exit_code
+
+
+class _Slot:
+    """The place of one worker, which successive processes take. Its metrics outlive them."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.descriptor = create_buffer_file()
+        self.memory = map_buffer(self.descriptor)
+        self.process: asyncio.subprocess.Process | None = None
+        self.control: asyncio.StreamWriter | None = None
+        self.is_ready = False
+
+    def tell(self, message: Mapping[str, object]) -> None:
+        if self.control is not None:
+            self.control.write(json.dumps(message).encode() + b"\n")
+
+    def __repr__(self) -> str:
+        process = "no process" if self.process is None else f"process {self.process.pid}"
+        return f"<worker {self.number} {process} {'ready' if self.is_ready else 'not ready'}>"
+
+
+class _Supervisor:
+    """Implements `AdminView`."""
+
+    def __init__(
+        self,
+        settings: ServeSettings,
+        sources: TableSources,
+        description: TableDescription,
+        announce: Callable[[Listening], None],
+        command: Sequence[str],
+    ) -> None:
+        self._settings = settings
+        self._sources = sources
+        self._description = description
+        self._announce = announce
+        self._command = command
+        self._slots = [_Slot(number) for number in range(settings.workers)]
+        own_memory = map_buffer()
+        self._metrics = WorkerMetrics(own_memory)
+        self._reader = MetricsReader([own_memory, *(slot.memory for slot in self._slots)])
+        self._ready_workers = self._metrics.gauge("gateway_workers", "Workers that accept connections.")
+        self._restarts = self._metrics.counter("gateway_worker_restarts", "Workers started in place of dead ones.")
+        self._is_started = False
+        self._all_ready = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._hurrying = asyncio.Event()
+
+    def reasons_not_ready(self) -> Sequence[str]:
+        if self._stopping.is_set():
+            return ["the gateway is draining"]
+        if not any(slot.is_ready for slot in self._slots):
+            return [f"no worker is ready, of {len(self._slots)}"]
+        return []
+
+    def metrics_text(self) -> bytes:
+        return self._reader.text()
+
+    def routes(self) -> Sequence[Mapping[str, object]]:
+        return self._description.routes
+
+    def config(self) -> Mapping[str, object]:
+        return self._description.config
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        try:
+            with _listening_on(self._settings.host, self._settings.port):
+                held = reserve_port(self._settings.host, self._settings.port)
+            with held:
+                self._settings = replace(self._settings, port=held.getsockname()[1])
+                await self._serve()
+        except _StartFailedError as error:
+            sys.stderr.write(f"gateway: {error}\n")
+            return error.exit_code
+        return 0
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    async def _serve(self) -> None:
+        settings = self._settings
+        runner = web.AppRunner(make_admin_app(self), access_log=None, shutdown_timeout=_KILL_MARGIN_S)
+        keepers: list[asyncio.Task[None]] = []
+        try:
+            await runner.setup()
+            with _listening_on(settings.admin_host, settings.admin_port):
+                await web.TCPSite(runner, settings.admin_host, settings.admin_port).start()
+            keepers += [asyncio.create_task(self._keep(slot)) for slot in self._slots]
+            await self._bring_up(keepers)
+            if not self._stopping.is_set():
+                admin_port = runner.addresses[0][1]
+                self._announce(
+                    Listening(settings.host, settings.port, settings.admin_host, admin_port, settings.workers)
+                )
+            await self._stopping.wait()
+        finally:
+            await self._drain(keepers)
+            await runner.cleanup()
+
+    async def _bring_up(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+        """Until all workers are ready, or the first one has failed, or a signal."""
+        waits = [asyncio.create_task(event.wait()) for event in (self._all_ready, self._stopping)]
+        await asyncio.wait([*waits, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._stopping.is_set():
+            return
+        for keeper in keepers:
+            if keeper.done():
+                keeper.result()
+        self._is_started = True
+        self._metrics.gauge("gateway_config_last_reload_successful", "Whether the last (re)load succeeded.").set(1)
+
+    async def _keep(self, slot: _Slot) -> None:
+        """Keep a worker in the slot until the gateway stops. Raises _StartFailedError at the first start."""
+        loop = asyncio.get_running_loop()
+        backoff_s = 0.0
+        while not self._stopping.is_set():
+            started_s = loop.time()
+            try:
+                end = await self._live(slot)
+            except OSError as error:
+                end = f"cannot be started: {error.strerror}"
+            if self._stopping.is_set():
+                return
+            if not self._is_started:
+                raise _StartFailedError(1, f"worker {slot.number} {end}")
+            # Its connections are gone; what it counted is not.
+            Buffer(slot.memory).take_over()
+            self._restarts.inc()
+            backoff_s = next_backoff_s(backoff_s, loop.time() - started_s)
+            _log.warning("worker %d %s; the next one starts in %g s", slot.number, end, backoff_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), backoff_s)
+
+    async def _live(self, slot: _Slot) -> str:
+        """The life of one worker process. Returns how it ended."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            slot.process = process = await asyncio.create_subprocess_exec(
+                *self._command,
+                str(theirs.fileno()),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(), slot.descriptor),
+                # Ctrl-C at a terminal is for the supervisor, which then drains the workers.
+                start_new_session=True,
+            )
+        reader, slot.control = await asyncio.open_unix_connection(sock=ours)
+        sources = {"path": self._sources.path, "files": dict(self._sources.files)}
+        slot.tell(
+            {"start": {"settings": asdict(self._settings), "sources": sources, "metrics_descriptor": slot.descriptor}}
+        )
+        if self._stopping.is_set():
+            slot.tell({"drain": self._settings.drain_s})
+        failure = ""
+        with suppress(ConnectionError):
+            async for line in reader:
+                message = json.loads(line)
+                failure = message.get("failed", failure)
+                if "ready" in message:
+                    self._on_ready(slot, message["ready"])
+        exit_code = await process.wait()
+        slot.process = None
+        slot.control.close()
+        slot.control = None
+        slot.is_ready = False
+        self._count_ready()
+        if failure:
+            return f"failed: {failure}"
+        return f"was ended by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with code {exit_code}"
+
+    def _on_ready(self, slot: _Slot, version: str) -> None:
+        slot.is_ready = True
+        self._count_ready()
+        self._metrics.gauge("gateway_config_info", "The version of the route table.", version=version).set(1)
+        if all(each.is_ready for each in self._slots):
+            self._all_ready.set()
+
+    def _count_ready(self) -> None:
+        self._ready_workers.set(sum(slot.is_ready for slot in self._slots))
+
+    async def _drain(self, keepers: Sequence[asyncio.Task[None]]) -> None:
+        """Readiness fails from here on: let the workers finish, then end those that have not."""
+        self._stopping.set()
+        if not keepers:
+            return
+        for slot in self._slots:
+            slot.tell({"drain": self._settings.drain_s})
+        ended = asyncio.gather(*keepers, return_exceptions=True)
+        hurrying = asyncio.create_task(self._hurrying.wait())
+        ends: list[asyncio.Future[Any]] = [ended, hurrying]
+        timeout_s = self._settings.drain_s + _KILL_MARGIN_S
+        await asyncio.wait(ends, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        hurrying.cancel()
+        for slot in self._slots:
+            if slot.process is not None:
+                _log.warning("worker %d has not drained and is killed", slot.number)
+                with suppress(ProcessLookupError):
+                    slot.process.kill()
+        await ended
+
+
+@contextmanager
+def _listening_on(host: str, port: int) -> Iterator[None]:
+    """Turns an OSError into the line that an operator reads."""
+    try:
+        yield
+    except OSError as error:
+        # Name look-ups have numbers of their own, below 0, and asyncio's texts repeat the address.
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror
+        raise _StartFailedError(2, f"cannot listen on {address_text(host, port)}: {reason}") from error

@@ -1,0 +1,105 @@
+import pytest
+
+from gateway.admin.app import make_admin_app, text_table
+
+
+class View:
+    def __init__(self) -> None:
+        self.reasons = []
+        self.is_broken = False
+
+    def reasons_not_ready(self):
+        return self.reasons
+
+    def metrics_text(self):
+        return b"# TYPE a counter\na_total 1.0\n"
+
+    def routes(self):
+        return [
+            {"id": "crm", "methods": ["GET", "HEAD"], "path": "/api/v1/crm/*", "to": "crm"},
+            {"id": "teapot", "methods": [], "path": "/status", "to": None},
+        ]
+
+    def config(self):
+        return {"version": 1, "auth": {"payaid": {"jwt": {"secret": "${env:JWT_SECRET}"}}}}
+
+
+@pytest.fixture
+def view():
+    return View()
+
+
+@pytest.fixture
+async def client(aiohttp_client, view):
+    return await aiohttp_client(make_admin_app(view))
+
+
+async def test_alive_while_not_ready(client, view):
+    view.reasons = ["draining"]
+    reply = await client.get("/healthz")
+    assert (reply.status, await reply.json()) == (200, {"status": "alive"})
+
+
+async def test_ready(client):
+    reply = await client.get("/readyz")
+    assert (reply.status, await reply.json()) == (200, {"status": "ready"})
+
+
+async def test_not_ready_says_why(client, view):
+    view.reasons = ["no worker is ready, of 4", "the store is down"]
+    reply = await client.get("/readyz")
+    assert (reply.status, reply.content_type) == (503, "application/problem+json")
+    assert await reply.json() == {
+        "type": "about:blank",
+        "title": "Not ready",
+        "status": 503,
+        "detail": "no worker is ready, of 4; the store is down",
+        "reasons": ["no worker is ready, of 4", "the store is down"],
+    }
+
+
+async def test_metrics_are_prometheus_text(client):
+    reply = await client.get("/metrics")
+    assert reply.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert await reply.read() == b"# TYPE a counter\na_total 1.0\n"
+
+
+async def test_config(client):
+    reply = await client.get("/config")
+    assert (await reply.json())["auth"]["payaid"]["jwt"]["secret"] == "${env:JWT_SECRET}"
+
+
+async def test_routes_as_json_and_as_a_table(client):
+    reply = await client.get("/routes")
+    assert [row["id"] for row in (await reply.json())["routes"]] == ["crm", "teapot"]
+    reply = await client.get("/routes", headers={"Accept": "text/plain"})
+    assert reply.content_type == "text/plain"
+    assert await reply.text() == (
+        "ID      METHODS   PATH           TO\n"
+        "crm     GET,HEAD  /api/v1/crm/*  crm\n"
+        "teapot  -         /status        -\n"
+    )
+
+
+def test_no_rows_no_table():
+    assert text_table([]) == ""
+
+
+async def test_the_index_lists_the_pages(client):
+    reply = await client.get("/")
+    assert reply.content_type == "text/html"
+    text = await reply.text()
+    for path in ("/healthz", "/readyz", "/metrics", "/config", "/routes"):
+        assert f'<a href="{path}">' in text
+        assert (await client.get(path)).status == 200
+
+
+async def test_errors_are_problems(client):
+    reply = await client.get("/nowhere?token=topsecret")
+    assert (reply.status, reply.content_type) == (404, "application/problem+json")
+    problem = await reply.json()
+    assert (problem["status"], problem["title"]) == (404, "Not Found")
+    assert problem["detail"] == "GET /nowhere: see / for the pages"
+    reply = await client.post("/metrics")
+    assert (reply.status, reply.content_type) == (405, "application/problem+json")
+    assert reply.headers["Allow"] == "GET,HEAD"

@@ -1,0 +1,92 @@
+"""One real PostgreSQL for all tests of the services, an application in this process for each test that asks for one.
+
+A test takes tenants of its own (`tenant`, `other`), so no test sees the rows of another and none has to clean up.
+"""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from upstream_services.crm.api import SERVICE as CRM
+from upstream_services.finance.api import SERVICE as FINANCE
+from upstream_services.hr.api import SERVICE as HR
+from upstream_services.kit.app import Service, build_app
+from upstream_services.kit.database import database_url
+from upstream_services.kit.embedded_postgres import EmbeddedPostgres
+from upstream_services.kit.settings import Settings
+from upstream_services.marketing.api import SERVICE as MARKETING
+
+Client = TestClient[web.Request, web.Application]
+StartService = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL for the whole run."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant that no other test has."""
+    return f"t-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def other() -> str:
+    """Another one."""
+    return f"o-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+async def start_service(postgres: EmbeddedPostgres, tenant: str) -> AsyncIterator[StartService]:
+    """Starts services in this process; its clients send the test's tenant unless told otherwise."""
+    clients = []
+
+    async def start(service: Service, **extra: str) -> Client:
+        url = await postgres.create_database(service.name)
+        flags = {flag.key: flag.default for flag in service.flags}
+        app = build_app(service, Settings(database=database_url(url), extra=flags | extra))
+        client = TestClient(TestServer(app), headers={"X-Tenant-Id": tenant})
+        clients.append(client)
+        await client.start_server()
+        return client
+
+    yield start
+    for client in clients:
+        await client.close()
+
+
+@pytest.fixture
+async def finance(start_service: StartService) -> Client:
+    """Finance."""
+    return await start_service(FINANCE)
+
+
+@pytest.fixture
+async def crm(start_service: StartService, finance: Client) -> Client:
+    """CRM, which knows where finance is."""
+    return await start_service(CRM, finance_url=str(finance.make_url("/")))
+
+
+@pytest.fixture
+async def hr(start_service: StartService) -> Client:
+    """HR."""
+    return await start_service(HR)
+
+
+@pytest.fixture
+async def marketing(start_service: StartService) -> Client:
+    """Marketing."""
+    return await start_service(MARKETING)
+
+
+@pytest.fixture
+def project() -> Path:
+    """The root of the checkout, where `python -m upstream_services...` is run."""
+    return Path(__file__).resolve().parents[2]

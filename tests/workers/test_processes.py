@@ -1,0 +1,220 @@
+"""The processes for real: killed, drained, orphaned. Each test waits for what the processes print, never for a time."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+), admin http://127\.0\.0\.1:(\d+), (\d) workers?")
+
+
+class Gateway:
+    """A running `fake_gateway serve`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def line(self, start: str) -> str:
+        """The next line of standard output that starts so, without that start."""
+        while text := (await self.process.stdout.readline()).decode():
+            if text.startswith(start):
+                return text.removeprefix(start).strip()
+        raise AssertionError(f"ended without {start!r}: {(await self.process.stderr.read()).decode()}")
+
+    async def until_listening(self) -> "Gateway":
+        found = LISTENING.fullmatch("listening on " + await self.line("listening on "))
+        self.port, self.admin_port, self.workers = map(int, found.groups())
+        return self
+
+    async def until_gone(self) -> tuple[int, str]:
+        """Until every process has closed its standard output. Returns the exit code and the standard error."""
+        _, errors = await self.process.communicate()
+        return self.process.returncode, errors.decode()
+
+    async def admin(self, path: str) -> tuple[int, str]:
+        url = f"http://127.0.0.1:{self.admin_port}{path}"
+        async with aiohttp.ClientSession() as session, session.get(url) as reply:
+            return reply.status, await reply.text()
+
+    async def metric(self, series: str) -> float:
+        _, text = await self.admin("/metrics")
+        return next(float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(series + " "))
+
+
+class Client:
+    """One connection; `ask` returns the process that answered."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def ask(self) -> int:
+        self._writer.write(b"who\n")
+        return int(await self._reader.readline())
+
+    async def until_closed(self) -> None:
+        try:
+            await self._reader.read()
+        except ConnectionError:
+            return
+
+
+@asynccontextmanager
+async def connect(gateway: Gateway):
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    try:
+        yield Client(reader, writer)
+    finally:
+        writer.close()
+        try:
+            await writer.wait_closed()
+        except ConnectionError:
+            pass
+
+
+@asynccontextmanager
+async def serve(*files: str, **settings):
+    options = {"port": 0, "admin_port": 0, "files": dict.fromkeys(files, ""), **settings}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.workers.fake_gateway", "serve", json.dumps(options)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield Gateway(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_a_killed_worker_is_replaced_and_its_counts_are_kept():
+    async with serve(workers=1) as gateway:
+        first = int(await gateway.line("serving "))
+        await gateway.until_listening()
+        async with connect(gateway) as client:
+            assert [await client.ask() for _ in range(3)] == [first] * 3
+            assert await gateway.metric('gateway_requests_total{route="fake"}') == 3
+            assert await gateway.metric("gateway_connections") == 1
+            os.kill(first, signal.SIGKILL)
+            await client.until_closed()
+        second = int(await gateway.line("serving "))
+        assert second != first
+        assert await gateway.metric("gateway_connections") == 0
+        async with connect(gateway) as client:
+            assert await client.ask() == second
+        assert await gateway.metric('gateway_requests_total{route="fake"}') == 4
+        assert await gateway.metric("gateway_worker_restarts_total") == 1
+        gateway.process.send_signal(signal.SIGTERM)
+        exit_code, errors = await gateway.until_gone()
+        assert exit_code == 0
+        assert "worker 0 was ended by SIGKILL; the next one starts in 0.1 s" in errors
+
+
+async def test_workers_share_the_port_and_the_admin_listener_shows_them():
+    async with serve(workers=2) as gateway:
+        pids = {int(await gateway.line("serving ")) for _ in range(2)}
+        await gateway.until_listening()
+        assert gateway.workers == 2
+        assert (await gateway.admin("/readyz"))[0] == 200
+        assert json.loads((await gateway.admin("/routes"))[1])["routes"] == [{"id": "fake", "path": "/*"}]
+        assert json.loads((await gateway.admin("/config"))[1]) == {"version": 1}
+        assert await gateway.metric("gateway_workers") == 2
+        assert await gateway.metric('gateway_config_info{version="v1"}') == 1
+        assert await gateway.metric("gateway_config_last_reload_successful") == 1
+        answered = set()
+        requests = 0
+        while answered != pids:
+            async with connect(gateway) as client:
+                answered.add(await client.ask())
+                requests += 1
+        assert await gateway.metric('gateway_requests_total{route="fake"}') == requests
+        # A worker that an operator ends drains by itself, and is replaced.
+        os.kill(min(pids), signal.SIGTERM)
+        assert int(await gateway.line("draining ")) == min(pids)
+        assert int(await gateway.line("serving ")) not in pids
+        assert await gateway.metric("gateway_worker_restarts_total") == 1
+
+
+async def test_sigterm_fails_readiness_then_drains():
+    async with serve(workers=1) as gateway:
+        await gateway.until_listening()
+        async with connect(gateway) as client:
+            worker = await client.ask()
+            gateway.process.send_signal(signal.SIGTERM)
+            await gateway.line("draining ")
+            status, text = await gateway.admin("/readyz")
+            assert (status, json.loads(text)["reasons"]) == (503, ["the gateway is draining"])
+            assert (await gateway.admin("/healthz"))[0] == 200
+            assert await client.ask() == worker
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection("127.0.0.1", gateway.port)
+        assert await gateway.until_gone() == (0, "")
+
+
+@pytest.mark.parametrize("is_hurried", [True, False])
+async def test_what_does_not_drain_is_killed_in_time(is_hurried):
+    async with serve("deaf", workers=1, drain_s=60 if is_hurried else 0.05) as gateway:
+        await gateway.until_listening()
+        gateway.process.send_signal(signal.SIGINT)
+        await gateway.line("draining ")
+        if is_hurried:
+            gateway.process.send_signal(signal.SIGINT)
+        exit_code, errors = await gateway.until_gone()
+        assert exit_code == 0
+        assert "has not drained" in errors
+        assert "Traceback" not in errors
+
+
+async def test_workers_do_not_outlive_their_supervisor():
+    async with serve(workers=2) as gateway:
+        await gateway.until_listening()
+        gateway.process.kill()
+        await gateway.line("draining ")
+        # The end of standard output: nobody is left who could write to it.
+        assert (await gateway.until_gone())[0] == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_worker_that_is_still_being_built_goes_as_well(number):
+    async with serve("hang", workers=1) as gateway:
+        worker = int(await gateway.line("hanging "))
+        gateway.process.send_signal(number)
+        exit_code, errors = await gateway.until_gone()
+        assert (exit_code, errors) == (0 if number == signal.SIGTERM else -number, "")
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+@pytest.mark.parametrize("which", ["port", "admin_port"])
+async def test_an_address_in_use_is_one_line_and_exit_2(which):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        async with serve(workers=1, **{which: port}) as gateway:
+            exit_code, errors = await gateway.until_gone()
+    assert exit_code == 2
+    assert errors == f"gateway: cannot listen on 127.0.0.1:{port}: Address already in use\n"
+
+
+async def test_an_unknown_host_is_one_line_and_exit_2():
+    async with serve(workers=1, host="127.0.0.256") as gateway:
+        exit_code, errors = await gateway.until_gone()
+    assert exit_code == 2
+    assert re.fullmatch(r"gateway: cannot listen on 127\.0\.0\.256:0: [^\n]+\n", errors)
+
+
+@pytest.mark.parametrize(
+    ("how", "reason"), [("fail", "failed: ValueError: the table says fail"), ("die", "ended with code 7")]
+)
+async def test_a_worker_that_cannot_start_ends_the_gateway(how, reason):
+    async with serve(how, workers=2) as gateway:
+        exit_code, errors = await gateway.until_gone()
+    assert exit_code == 1
+    assert re.search(rf"^gateway: worker [01] {reason}$", errors, re.MULTILINE)

@@ -1,0 +1,180 @@
+"""The data of the demo: the same rows for each fresh database, made from a fixed seed and written by COPY."""
+
+import random
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import inspect, select
+
+from upstream_services.crm.models import Contact, Deal
+from upstream_services.finance.api import compute
+from upstream_services.finance.models import Invoice, InvoiceLine, Profile
+from upstream_services.hr.models import Department, Employee
+from upstream_services.kit.database import Database, database_url
+from upstream_services.marketing.models import Campaign
+
+SEED = 20250401
+EPOCH = datetime(2025, 4, 1, 9, 0, tzinfo=UTC)  # the first record; the last is about a year younger
+YEAR = timedelta(days=360)
+SHARES = (1, 2, 3)  # of the tenants, in their order: a small, a middle and a large business
+
+CONTACTS, DEALS, INVOICES, EMPLOYEES, CAMPAIGNS = 3000, 2000, 1500, 600, 90
+
+FIRST = ("Aarav", "Aditi", "Anil", "Asha", "Deepa", "Farah", "Gopal", "Harsh", "Isha", "Jaya", "Kabir", "Lakshmi")
+LAST = ("Bose", "Desai", "Fernandes", "Gupta", "Iyer", "Khan", "Mehta", "Nair", "Patel", "Rao", "Sharma", "Singh")
+COMPANIES = ("Banyan Foods", "Coral Textiles", "Deccan Tools", "Ganga Logistics", "Monsoon Media", "Nilgiri Tea", None)
+WORK = (("Annual support", "998313"), ("Installation", "998732"), ("Training", "999293"), ("Steel racks", "9403"))
+DEPARTMENTS = {"ENG": "Engineering", "FIN": "Finance", "OPS": "Operations", "PPL": "People", "SAL": "Sales"}
+HOME_STATES = ("29", "27", "33")
+STATES = ("27", "29", "33", "36")
+
+Rows = Iterator[Any]
+
+
+class Maker:
+    """Makes the rows of one tenant. The order of its draws is part of the data: change it and all rows change."""
+
+    def __init__(self, tenant: str, number: int, share: float) -> None:
+        self.tenant, self.number, self.share = tenant, number, share
+        self.draw = random.Random(f"{SEED}-{tenant}")
+
+    def common(self) -> dict[str, Any]:
+        """The columns of every row."""
+        created = EPOCH + timedelta(microseconds=self.draw.randrange(YEAR // timedelta(microseconds=1)))
+        row_id = uuid.UUID(int=self.draw.getrandbits(128), version=4)
+        return {"tenant_id": self.tenant, "id": row_id, "created_at": created, "updated_at": created, "version": 1}
+
+    def count(self, total: int) -> range:
+        """This tenant's part of a total."""
+        return range(round(total * self.share))
+
+    def money(self, low: int, high: int) -> Decimal:
+        """An amount in rupees with two places."""
+        return Decimal(self.draw.randrange(low * 100, high * 100)).scaleb(-2)
+
+    def person(self, number: int) -> dict[str, Any]:
+        """A name and an address of which there is one in the tenant."""
+        first, last = self.draw.choice(FIRST), self.draw.choice(LAST)
+        return {"name": f"{first} {last}", "email": f"{first}.{last}.{number}@{self.tenant}.example".lower()}
+
+    def crm(self) -> Rows:
+        """Contacts, then their deals."""
+        contacts = []
+        for number in self.count(CONTACTS):
+            phone = f"+91 {self.draw.randrange(6 * 10**9, 10**10)}"
+            status, company = self.draw.choice(("lead", "active", "active", "inactive")), self.draw.choice(COMPANIES)
+            contacts.append(
+                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company)
+            )
+        yield from contacts
+        for _ in self.count(DEALS):
+            yield Deal(
+                **self.common(),
+                contact_id=self.draw.choice(contacts).id,
+                title=f"{self.draw.choice(WORK)[0]} {self.draw.randrange(1000, 9999)}",
+                stage=self.draw.choice(("new", "qualified", "proposal", "negotiation", "won", "lost")),
+                value=self.money(5_000, 900_000),
+                currency="INR",
+                expected_close=date(2026, 4, 1) + timedelta(days=self.draw.randrange(180)),
+            )
+
+    def finance(self) -> Rows:
+        """The profile, invoices, and the lines of each."""
+        home = HOME_STATES[self.number % len(HOME_STATES)]
+        yield Profile(tenant_id=self.tenant, legal_name=f"{self.tenant.title()} Private Limited", home_state=home)
+        for number in self.count(INVOICES):
+            common, customer = self.common(), self.person(number)
+            issued = common["created_at"]
+            status = self.draw.choice(("draft", "sent", "sent", "paid", "paid"))
+            invoice = Invoice(
+                **common,
+                customer_name=customer["name"],
+                customer_email=customer["email"],
+                status=status,
+                issue_date=issued.date(),
+                due_date=issued.date() + timedelta(days=30),
+                currency="INR",
+                home_state=home,
+                place_of_supply=self.draw.choice((home, *STATES)),
+                sent_at=issued + timedelta(hours=2) if status != "draft" else None,
+                paid_at=issued + timedelta(days=12) if status == "paid" else None,
+                lines=[self.line(common["id"], position) for position in range(self.draw.randint(1, 4))],
+            )
+            compute(invoice)
+            yield invoice
+            yield from invoice.lines
+
+    def line(self, invoice_id: uuid.UUID, position: int) -> InvoiceLine:
+        """A line without its amounts."""
+        description, hsn = self.draw.choice(WORK)
+        return InvoiceLine(
+            tenant_id=self.tenant,
+            invoice_id=invoice_id,
+            position=position,
+            description=description,
+            hsn=hsn,
+            quantity=Decimal(self.draw.randint(1, 20)).quantize(Decimal("0.001")),
+            unit_price=self.money(200, 40_000),
+            gst_rate=self.draw.choice((0, 5, 12, 18, 18, 28)),
+        )
+
+    def hr(self) -> Rows:
+        """Departments, then their employees."""
+        departments = [Department(**self.common(), name=name, code=code) for code, name in DEPARTMENTS.items()]
+        yield from departments
+        for number in self.count(EMPLOYEES):
+            yield Employee(
+                **self.common(),
+                **self.person(number),
+                department_id=self.draw.choice(departments).id,
+                designation=self.draw.choice(("Associate", "Lead", "Manager", None)),
+                status=self.draw.choice(("active",) * 8 + ("on_leave", "left")),
+                joined_on=date(2018, 1, 1) + timedelta(days=self.draw.randrange(2600)),
+                salary=self.money(25_000, 250_000),
+            )
+
+    def marketing(self) -> Rows:
+        """Campaigns that are drafts or have run, so that none of them is out of date whenever the demo is started."""
+        for number in self.count(CAMPAIGNS):
+            yield Campaign(
+                **self.common(),
+                name=f"{self.draw.choice(('Diwali', 'Monsoon', 'Summer', 'New year'))} offer {number + 1}",
+                channel=self.draw.choice(("email", "sms", "whatsapp")),
+                status=self.draw.choice(("draft", "done")),
+                budget=self.money(1_000, 200_000),
+            )
+
+
+async def seed(urls: Mapping[str, str], tenants: Sequence[str]) -> None:
+    """Creates the tables of each service by its database's URL, and fills those of a database that has no data."""
+    tables = {"crm": Contact, "finance": Invoice, "hr": Employee, "marketing": Campaign}
+    makers = [
+        Maker(tenant, number, share / sum(SHARES))
+        for number, (tenant, share) in enumerate(zip(tenants, SHARES, strict=True))
+    ]
+    for service, url in urls.items():
+        database = Database(database_url(url))
+        try:
+            await database.create_tables(tables[service].metadata)
+            await _fill(database, tables[service], (row for maker in makers for row in getattr(maker, service)()))
+        finally:
+            await database.close()
+
+
+async def _fill(database: Database, probe: Any, rows: Rows) -> None:
+    async with database.engine.begin() as connection:
+        if await connection.scalar(select(probe.id).limit(1)):
+            return
+        by_table: dict[Any, list[Any]] = {}
+        for row in rows:
+            by_table.setdefault(type(row), []).append(row)
+        driver = (await connection.get_raw_connection()).driver_connection
+        if driver is None:
+            raise RuntimeError("no asyncpg connection under SQLAlchemy's")
+        for table, found in by_table.items():
+            columns = [attribute.key for attribute in inspect(table).column_attrs]
+            records = [tuple(getattr(row, name) for name in columns) for row in found]
+            await driver.copy_records_to_table(table.__tablename__, records=records, columns=columns)

@@ -1,0 +1,1 @@
+"""HR: departments and employees."""

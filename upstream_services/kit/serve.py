@@ -1,0 +1,87 @@
+"""Running a service as a process: `python -m upstream_services.<name>`.
+
+Standard output gets one line of JSON when the service is ready, standard error the log. SIGTERM, SIGINT or, with
+`--exit-with-parent`, the end of standard input drain it: it stops accepting, lets running requests end, and exits with
+0.
+"""
+
+import asyncio
+import errno
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import asyncpg
+from aiohttp import web
+from sqlalchemy.exc import SQLAlchemyError
+
+from upstream_services.kit.access_log import AccessLogger, log_to_stderr
+from upstream_services.kit.app import Service, build_app
+from upstream_services.kit.database import database_url
+from upstream_services.kit.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from upstream_services.kit.process import stop_requested
+from upstream_services.kit.settings import Settings, parse
+
+try:
+    import uvloop as event_loops
+except ImportError:  # Windows has none
+    event_loops = asyncio  # type: ignore[misc]
+
+
+class StartError(Exception):
+    """The service cannot start, for a reason that its operator can change."""
+
+
+async def _serve(service: Service, settings: Settings) -> None:
+    stop = await stop_requested(with_stdin=settings.exit_with_parent)
+    runner = web.AppRunner(
+        build_app(service, settings), access_log_class=AccessLogger, shutdown_timeout=settings.drain_s
+    )
+    try:
+        try:
+            await runner.setup()
+        except (OSError, SQLAlchemyError, asyncpg.PostgresError) as error:
+            reason = str(getattr(error, "orig", error)).partition("\n")[0] or "no answer in time"
+            raise StartError(f"cannot use the database {settings.database}: {reason}") from None
+        site = web.TCPSite(runner, settings.host, settings.port)
+        try:
+            await site.start()
+        except OSError as error:
+            in_use = error.errno == errno.EADDRINUSE
+            reason = "the port is in use" if in_use else str(error.strerror)
+            raise StartError(f"cannot listen on {settings.host}:{settings.port}: {reason}") from None
+        host, port = runner.addresses[0][:2]
+        sys.stdout.write(json.dumps({"ready": True, "service": service.name, "url": f"http://{host}:{port}"}) + "\n")
+        sys.stdout.flush()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+def run(service: Service, arguments: Sequence[str] | None = None) -> int:
+    """Runs a service until it is told to stop. Returns the exit code: 0, or 2 with one line where it cannot start."""
+    return _run(service, parse(service.name, service.port, service.flags, arguments))
+
+
+def run_as_child(service: Service, port: int, database: str, extra: Mapping[str, str]) -> int:
+    """The same for a process that was forked with its settings, and ends when its standard input does."""
+    url = database_url(database)
+    return _run(service, Settings(port=port, database=url, extra=extra, exit_with_parent=True))
+
+
+def _run(service: Service, settings: Settings) -> int:
+    log_to_stderr()
+    try:
+        with ExitStack() as stack:
+            if settings.database is None:
+                postgres = stack.enter_context(EmbeddedPostgres(settings.data))
+                url = asyncio.run(postgres.create_database(service.name))
+                settings = replace(settings, database=database_url(url))
+            with asyncio.Runner(loop_factory=event_loops.new_event_loop) as runner:
+                runner.run(_serve(service, settings))
+    except (StartError, EmbeddedPostgresError) as error:
+        sys.stderr.write(f"{service.name}: {error}\n")
+        return 2
+    return 0

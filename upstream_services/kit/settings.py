@@ -1,0 +1,90 @@
+"""A service's settings: command line first, then environment, then default."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from upstream_services.kit.database import database_url
+from upstream_services.kit.process import OneLineParser, port_number
+
+
+@dataclass(frozen=True)
+class Flag:
+    """A setting that only one service has; `--finance-url` is also `FINANCE_URL` in the environment."""
+
+    name: str
+    default: str
+    help: str
+
+    @property
+    def key(self) -> str:
+        """Its name in `Settings.extra`."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a service runs with. `database` None: start the embedded PostgreSQL, in `data` or in a temporary folder."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    database: URL | None = None
+    listen_database: URL | None = None
+    data: Path | None = None
+    drain_s: float = 10.0
+    exit_with_parent: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def _url(text: str) -> URL:
+    try:
+        return database_url(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def parse(
+    name: str,
+    port: int,
+    flags: Sequence[Flag],
+    arguments: Sequence[str] | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Reads the settings of the service `name`. Exits with code 2 and one line for a bad one."""
+    parser = OneLineParser(prog=name, allow_abbrev=False)
+
+    def add(flag: str, default: object, help_text: str, kind: object = str, variable: str | None = None) -> None:
+        variable = variable or flag.removeprefix("--").replace("-", "_").upper()
+        value = environment.get(variable, default)
+        parser.add_argument(flag, default=value, type=kind, help=f"{help_text} [{variable}]")  # type: ignore[arg-type]
+
+    add("--host", "127.0.0.1", "address to listen on")
+    add("--port", str(port), "port to listen on, 0 for a free one", port_number)
+    add(
+        "--database",
+        None,
+        "postgresql://user:password@host:5432/name; default: embedded",
+        _url,
+        "DATABASE_URL",
+    )
+    add("--listen-database", None, "the same database past PgBouncer, for the change feed", _url, "LISTEN_DATABASE_URL")
+    add("--data", None, "folder of the embedded PostgreSQL; default: a temporary one", Path)
+    add("--drain", "10", "seconds that running requests get on SIGTERM", float)
+    parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
+    for flag in flags:
+        add(flag.name, flag.default, flag.help)
+    found = parser.parse_args(arguments)
+    return Settings(
+        host=found.host,
+        port=found.port,
+        database=found.database,
+        listen_database=found.listen_database,
+        data=found.data,
+        drain_s=found.drain,
+        exit_with_parent=found.exit_with_parent,
+        extra={flag.key: getattr(found, flag.key) for flag in flags},
+    )
