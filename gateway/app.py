@@ -18,12 +18,13 @@ from gateway.config.source import from_memory
 from gateway.core.client_address import TrustedProxies
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
-from gateway.observe.metrics import RequestMetrics, WorkerMetrics
+from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.tracing import IdSource
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
 from gateway.proxy.aiohttp_lane import AiohttpLane
+from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
-from gateway.proxy.lane import LaneLimits, LaneState
+from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.redis import open_store
@@ -118,35 +119,39 @@ class ServingGateway:
             route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
         }
         self.version = snapshot.version
-        self.current = Current(snapshot)
+        self.current = Current(snapshot, forwarder)
         self._pipeline = Pipeline(self.current, loop, self._record)
         gateway = loaded.table.gateway
-        self._state = LaneState()
-        self._lane = AiohttpLane(
-            self._pipeline,
-            loop,
-            LaneLimits(
+        self._state = LaneState(self._request_metrics.connections, self._request_metrics.in_flight)
+        parts = LaneParts(
+            pipeline=self._pipeline,
+            loop=loop,
+            limits=LaneLimits(
                 header_max=gateway.limits.header_max,
                 header_timeout_s=gateway.limits.header_timeout,
                 idle_timeout_s=gateway.limits.idle_timeout,
                 max_connections=gateway.limits.max_connections,
             ),
-            TrustedProxies(gateway.trusted_proxies),
-            IdSource(),
-            self._state,
+            trusted=TrustedProxies(gateway.trusted_proxies),
+            ids=IdSource(),
+            state=self._state,
         )
+        self._aiohttp_lane = AiohttpLane(parts)
+        self._fast_lane = FastLane(parts, self._aiohttp_lane)
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
-        self._server = await self._loop.create_server(self._lane, sock=sock, backlog=LISTEN_BACKLOG)
+        lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
+        self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
 
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, let what is under way end within timeout_s, then close everything."""
         if self._server is not None:
             self._server.close()
-        self._lane.close_idle()
-        await self._lane.shutdown(timeout_s)
+        self._fast_lane.close_idle()
+        self._aiohttp_lane.close_idle()
+        await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
         for part in (*self.current.snapshot.plugins, *self._closers, self._store):
@@ -157,7 +162,7 @@ class ServingGateway:
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
-        exchange.started_s = self._loop.time()
+        exchange.started_s = time.monotonic()
         reply: Reply | None = None
         try:
             reply = await self._pipeline.handle(exchange)
@@ -177,7 +182,7 @@ class ServingGateway:
             self._pipeline.finish(exchange)
 
     def _record(self, exchange: Exchange) -> None:
-        total_s = self._loop.time() - exchange.started_s
+        total_s = time.monotonic() - exchange.started_s
         route = exchange.route
         reply = exchange.reply
         self._request_metrics.record(
@@ -214,7 +219,7 @@ class ServingGateway:
         name = route.info.upstream or ""
         settings = snapshot.table.upstreams[name]
         retry = route.retry
-        attempts = self._request_metrics.attempts
+        attempts = _AttemptCounters(name, self._request_metrics)
         return ForwardPolicy(
             upstream=self._registry.upstream(
                 UpstreamShape(
@@ -231,8 +236,24 @@ class ServingGateway:
             attempts=retry.attempts if retry is not None else 1,
             retry_on=frozenset(retry.on) if retry is not None else frozenset(),
             retry_ratio=retry.budget if retry is not None else 0.0,
-            count_attempt=lambda outcome: attempts(name, outcome).inc(),
+            count_attempt=attempts.count,
         )
+
+
+class _AttemptCounters(dict[str, Counter]):
+    """The series of one upstream by outcome, each asked for once."""
+
+    def __init__(self, upstream: str, metrics: RequestMetrics) -> None:
+        super().__init__()
+        self._upstream = upstream
+        self._metrics = metrics
+
+    def __missing__(self, outcome: str) -> Counter:
+        counter = self[outcome] = self._metrics.attempts(self._upstream, outcome)
+        return counter
+
+    def count(self, outcome: str) -> None:
+        self[outcome].inc()
 
 
 async def build_gateway(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics) -> ServingGateway:

@@ -21,6 +21,7 @@ from gateway.observe.log_format import log_to_stderr
 from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
 
 _USAGE = 2
+_MISSING = {"missing_env", "missing_file"}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,7 +33,29 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Returns the exit code: 0, 1 where the table is invalid or the run failed, 2 for bad usage."""
+    """Run one command. Returns the exit code: 0, 1 where the table is invalid or the run failed, 2 for bad usage or
+    where nothing but a file or a secret is missing.
+    """
+    found = make_parser().parse_args(arguments)
+    try:
+        return int(found.run(found))
+    except TableInvalid as invalid:
+        for problem in invalid.problems:
+            sys.stderr.write(f"{problem}\n")
+        if len(invalid.problems) > 1:
+            sys.stderr.write(f"{found.config}: {len(invalid.problems)} problems\n")
+        is_only_missing = {problem.code for problem in invalid.problems} <= _MISSING
+        return _USAGE if is_only_missing and found.run is not _check else 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`gateway routes | head`).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of every command. Defaults come from the environment as it is now."""
     parser = _Parser(
         prog="gateway", description="The edge gateway: one YAML route table, checked, explained and served."
     )
@@ -43,21 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_routes(commands)
     _add_token(commands)
     _add_worker(commands)
-    found = parser.parse_args(arguments)
-    try:
-        return int(found.run(found))
-    except TableInvalid as invalid:
-        for problem in invalid.problems:
-            sys.stderr.write(f"{problem}\n")
-        count = len(invalid.problems)
-        sys.stderr.write(f"{found.config}: {count} problem{'s' if count > 1 else ''}\n")
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`gateway routes | head`).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return parser
 
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +84,11 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     drain = _from_environment("drain", "30s")
     parser.add_argument("--drain", type=_duration, default=drain, help="how long exchanges may go on after SIGTERM")
     access_log = _from_environment("access_log", "-")
-    parser.add_argument("--access-log", default=access_log, metavar="PATH", help="- is standard output; or none")
+    parser.add_argument(
+        "--access-log", type=_log_path, default=access_log, metavar="PATH", help="- is standard output; or none"
+    )
+    lane = _from_environment("lane", "fast")
+    parser.add_argument("--lane", choices=("fast", "aiohttp"), default=lane, help="aiohttp: without the fast lane")
     parser.set_defaults(run=_serve)
 
 
@@ -93,19 +106,20 @@ def _serve(found: argparse.Namespace) -> int:
         workers=found.workers,
         drain_s=found.drain,
         access_log=found.access_log,
+        lane=found.lane,
     )
-    if settings.workers > 1 and snapshot.table.gateway.store == "memory://":
-        sys.stderr.write(
-            f"gateway: store memory:// counts limits in each of {settings.workers} workers on its own; "
-            "set gateway.store to a redis:// address for one count\n"
-        )
     description = TableDescription([row.as_dict() for row in describe_routes(snapshot)], snapshot.config)
-    return run_supervisor(settings, TableSources(loaded.path, loaded.files), description, announce=_announce)
 
+    def announce(listening: Listening) -> None:
+        sys.stderr.write(f"{listening}\n")
+        if settings.workers > 1 and snapshot.table.gateway.store == "memory://":
+            sys.stderr.write(
+                f"gateway: store memory:// counts limits in each of {settings.workers} workers on its own; "
+                "set gateway.store to a redis:// address for one count\n"
+            )
+        sys.stderr.flush()
 
-def _announce(listening: Listening) -> None:
-    sys.stderr.write(f"{listening}\n")
-    sys.stderr.flush()
+    return run_supervisor(settings, TableSources(loaded.path, loaded.files), description, announce=announce)
 
 
 def _add_worker(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -191,6 +205,16 @@ def _address(text: str) -> tuple[str, int]:
     if not separator or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, like 127.0.0.1:8080")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _log_path(text: str) -> str:
+    if text not in ("-", "none"):
+        try:
+            with open(text, "ab"):
+                pass
+        except OSError as error:
+            raise argparse.ArgumentTypeError(f"{text} cannot be written: {error.strerror}") from None
+    return text
 
 
 def _workers(text: str) -> int:

@@ -118,7 +118,9 @@ class Exchange:
         "deadline_s",
         "endpoint",
         "error_code",
+        "forwarder",
         "headers",
+        "hooks_run",
         "identity",
         "is_trusted_peer",
         "method",
@@ -128,6 +130,7 @@ class Exchange:
         "path",
         "peer_ip",
         "query",
+        "refusal",
         "reply",
         "request_id",
         "route",
@@ -137,8 +140,8 @@ class Exchange:
         "state",
         "target",
         "traceparent",
-        "unwinding",
         "upstream_s",
+        "upstream_started_s",
         "verdicts",
     )
 
@@ -175,9 +178,12 @@ class Exchange:
         self.path = ""
         self.query = ""
         self.route: RouteInfo | None = None
-        # The gateway's own: the compiled route, and what has to run on the way back. Plugins use `route`.
+        # The gateway's own: the compiled route (plugins use `route`), what forwards for it where no plugin wraps the
+        # call, how many of its hooks were entered, and why no route serves the request.
         self.compiled: Any = None
-        self.unwinding: Any = None
+        self.forwarder: Any = None
+        self.hooks_run = 0
+        self.refusal: Exception | None = None
         self.params: Mapping[str, str] = _NO_PARAMS
         self.identity: Identity | None = None
         self.state: dict[str, Any] = {}
@@ -186,6 +192,7 @@ class Exchange:
         self.endpoint = ""
         self.attempts = 0
         self.upstream_s = 0.0
+        self.upstream_started_s = 0.0
         self.bytes_in = 0
         self.bytes_out = 0
         self.outcome = ""

@@ -35,19 +35,25 @@ async def _supervise(
 ) -> None:
     """Fills the databases, says so when all is up, and returns when it is told to stop. Raises DemoError."""
     stop = asyncio.create_task((await stop_requested(with_stdin=exit_with_parent)).wait())
-    starting = asyncio.gather(seeding, *(service.ready() for service in services))
+    starting = asyncio.create_task(_all_up(services, seeding))
     await asyncio.wait((starting, stop), timeout=READY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
-    if not stop.done():
-        if not starting.done():
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+        if not stop.done():
             raise DemoError(f"the services were not up after {READY_TIMEOUT_S:.0f} s")
-        _, *addresses = starting.result()
-        told["services"] = {service.name: url for service, url in zip(services, addresses, strict=True)}
-        sys.stdout.write(json.dumps(told) + "\n")
-        sys.stdout.flush()
-        deaths = [asyncio.create_task(service.died()) for service in services]
-        done, _ = await asyncio.wait((stop, *deaths), return_when=asyncio.FIRST_COMPLETED)
-        if stop not in done:
-            raise DemoError(done.pop().result())
+        return
+    sys.stdout.write(json.dumps(told | {"services": starting.result()}) + "\n")
+    sys.stdout.flush()
+    deaths = [asyncio.create_task(service.died()) for service in services]
+    done, _ = await asyncio.wait((stop, *deaths), return_when=asyncio.FIRST_COMPLETED)
+    if stop not in done:
+        raise DemoError(done.pop().result())
+
+
+async def _all_up(services: Sequence[ServiceProcess], seeding: Any) -> dict[str, str]:
+    _, *addresses = await asyncio.gather(seeding, *(service.ready() for service in services))
+    return {service.name: address for service, address in zip(services, addresses, strict=True)}
 
 
 def _run(stack: ExitStack, data: Path, ports: Sequence[int], *, exit_with_parent: bool) -> None:
@@ -55,6 +61,7 @@ def _run(stack: ExitStack, data: Path, ports: Sequence[int], *, exit_with_parent
     # Only now, because this is what PostgreSQL's start is to overlap with.
     demo_data, serve = map(importlib.import_module, ("upstream_services.demo_data", "upstream_services.kit.serve"))
     modules = [importlib.import_module(f"upstream_services.{name}.api") for name in SERVICES]
+    rows = demo_data.make_rows(tuple(PLANS))
     urls = postgres.urls()
     logs = data / "logs"
     logs.mkdir(exist_ok=True)
@@ -66,7 +73,7 @@ def _run(stack: ExitStack, data: Path, ports: Sequence[int], *, exit_with_parent
         for module, port, url in zip(modules, ports, urls.values(), strict=True)
     ]
     told = {"ready": True, "services": {}, "data": str(data), "tenants": PLANS}
-    asyncio.run(_supervise(services, demo_data.seed(urls, tuple(PLANS)), told, exit_with_parent=exit_with_parent))
+    asyncio.run(_supervise(services, demo_data.seed(urls, rows), told, exit_with_parent=exit_with_parent))
 
 
 def _ports(text: str) -> tuple[int, ...]:

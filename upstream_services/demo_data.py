@@ -1,5 +1,6 @@
 """The data of the demo: the same rows for each fresh database, made from a fixed seed and written by COPY."""
 
+import asyncio
 import random
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import inspect, select
+from sqlalchemy import URL, inspect, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from upstream_services.crm.models import Contact, Deal
 from upstream_services.finance.api import compute
@@ -30,6 +32,9 @@ WORK = (("Annual support", "998313"), ("Installation", "998732"), ("Training", "
 DEPARTMENTS = {"ENG": "Engineering", "FIN": "Finance", "OPS": "Operations", "PPL": "People", "SAL": "Sales"}
 HOME_STATES = ("29", "27", "33")
 STATES = ("27", "29", "33", "36")
+
+# Of each service, the table that tells whether its database has data.
+PROBES: dict[str, Any] = {"crm": Contact, "finance": Invoice, "hr": Employee, "marketing": Campaign}
 
 Rows = Iterator[Any]
 
@@ -148,33 +153,39 @@ class Maker:
             )
 
 
-async def seed(urls: Mapping[str, str], tenants: Sequence[str]) -> None:
-    """Creates the tables of each service by its database's URL, and fills those of a database that has no data."""
-    tables = {"crm": Contact, "finance": Invoice, "hr": Employee, "marketing": Campaign}
+def make_rows(tenants: Sequence[str]) -> dict[str, list[Any]]:
+    """The rows of each service, in an order that its foreign keys allow."""
     makers = [
         Maker(tenant, number, share / sum(SHARES))
         for number, (tenant, share) in enumerate(zip(tenants, SHARES, strict=True))
     ]
-    for service, url in urls.items():
-        database = Database(database_url(url))
-        try:
-            await database.create_tables(tables[service].metadata)
-            await _fill(database, tables[service], (row for maker in makers for row in getattr(maker, service)()))
-        finally:
-            await database.close()
+    return {service: [row for maker in makers for row in getattr(maker, service)()] for service in PROBES}
 
 
-async def _fill(database: Database, probe: Any, rows: Rows) -> None:
-    async with database.engine.begin() as connection:
-        if await connection.scalar(select(probe.id).limit(1)):
-            return
-        by_table: dict[Any, list[Any]] = {}
-        for row in rows:
-            by_table.setdefault(type(row), []).append(row)
-        driver = (await connection.get_raw_connection()).driver_connection
-        if driver is None:
-            raise RuntimeError("no asyncpg connection under SQLAlchemy's")
-        for table, found in by_table.items():
-            columns = [attribute.key for attribute in inspect(table).column_attrs]
-            records = [tuple(getattr(row, name) for name in columns) for row in found]
-            await driver.copy_records_to_table(table.__tablename__, records=records, columns=columns)
+async def seed(urls: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
+    """Creates the tables of each service by its database's URL, and fills those of a database that has no data."""
+    await asyncio.gather(*(_seed_one(database_url(urls[service]), PROBES[service], rows[service]) for service in urls))
+
+
+async def _seed_one(url: URL, probe: Any, rows: list[Any]) -> None:
+    database = Database(url)
+    try:
+        await database.create_tables(probe.metadata)
+        async with database.engine.begin() as connection:
+            if not await connection.scalar(select(probe.id).limit(1)):
+                await _copy(connection, rows)
+    finally:
+        await database.close()
+
+
+async def _copy(connection: AsyncConnection, rows: list[Any]) -> None:
+    driver = (await connection.get_raw_connection()).driver_connection
+    if driver is None:
+        raise RuntimeError("no asyncpg connection under SQLAlchemy's")
+    by_table: dict[Any, list[Any]] = {}
+    for row in rows:
+        by_table.setdefault(type(row), []).append(row)
+    for table, found in by_table.items():
+        columns = [attribute.key for attribute in inspect(table).column_attrs]
+        records = [tuple(getattr(row, name) for name in columns) for row in found]
+        await driver.copy_records_to_table(table.__tablename__, records=records, columns=columns)

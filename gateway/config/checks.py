@@ -45,7 +45,7 @@ def _check_action(path: Path, node: Node, translator: Translator, answering: Seq
         message = f"a route does one thing, and here are {' and '.join(actions)}"
         translator.add((*path, actions[1]), "too_many_actions", message, at_key=True)
     elif not actions or (actions[0] != "to" and node.value[actions[0]].value == OFF):
-        message = f"the route does nothing; it needs {either(['to with an upstream', *sorted(answering)])}"
+        message = f'the route does nothing; write "to" with an upstream, or {either(sorted(answering))}'
         translator.add((*path, *actions), "missing_action", message)
 
 

@@ -33,9 +33,8 @@ def find_plugins(extra: Sequence[str] = ()) -> tuple[type[Plugin], ...]:
 
 def import_plugins(name: str, *, is_optional: bool = False) -> list[type[Plugin]]:
     """The plugins of one module, or the one class that the name says. Raises PluginInvalid."""
-    module, _, attribute = name, "", ""
     try:
-        target: object = importlib.import_module(module)
+        target: object = importlib.import_module(name)
     except ModuleNotFoundError as error:
         module, _, attribute = name.rpartition(".")
         if not module or not name.startswith(error.name or "\0"):

@@ -113,7 +113,7 @@ class _Loader:
         self._root = source.root
         self._problems = source.problems
         self._translator = Translator(source.root, source.references, source.problems)
-        self._adapters: dict[Any, TypeAdapter[Any]] = {}
+        self._adapters: dict[int, TypeAdapter[Any]] = {}
 
     def load(self, path: str, plugins: Sequence[type[Plugin]] | None) -> LoadedTable:
         self._plugins = self._all_plugins(plugins)
@@ -177,9 +177,10 @@ class _Loader:
         return [name for name in names if name in self._root.value]
 
     def _read(self, model: Any, path: Path, value: Any, more_keys: Iterable[str] = ()) -> tuple[Any, bool]:
-        adapter = self._adapters.get(model)
+        # By identity, because a plugin's type may be annotated with what has no hash; each lives as long as its plugin.
+        adapter = self._adapters.get(id(model))
         if adapter is None:
-            adapter = self._adapters[model] = TypeAdapter(model)
+            adapter = self._adapters[id(model)] = TypeAdapter(model)
         return self._translator.read(adapter, model, path, value, more_keys=more_keys)
 
     def _mapping(self, path: Path) -> Mapping[str, Node]:

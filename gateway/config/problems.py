@@ -57,7 +57,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     if near := get_close_matches(name, names, n=1):
         return f'did you mean "{near[0]}"?'
-    return f"known: {', '.join(names)}" if names else "there is none"
+    return f"known: {', '.join(names)}" if names else "none is defined"
 
 
 def either(names: Sequence[str]) -> str:

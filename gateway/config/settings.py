@@ -23,7 +23,7 @@ class ServeSettings:
     workers: int = 1
     drain_s: float = 30.0
     access_log: str = "-"
-    lane: str = "aiohttp"
+    lane: str = "fast"
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,10 @@ class Translator:
     def _by_place(self, path: Path, errors: Sequence[Any]) -> Iterable[tuple[Located, list[Any]]]:
         """Errors of the branches of a union belong together: those that got furthest say most."""
         groups: dict[tuple[Path, Path], list[tuple[Located, Any]]] = {}
-        for error in errors:
+        # Entries that are wrong are not counted by pydantic, so it calls their list too short as well.
+        short = [error for error in errors if error["type"] == "too_short"]
+        empty = [error for error in short if not any(_is_below(other["loc"], error["loc"]) for other in errors)]
+        for error in (error for error in errors if error not in short or error in empty):
             located = locate(self._root, (*path, *error["loc"]))
             name = error["loc"][-1:] if error["type"] in ("missing", "extra_forbidden") else ()
             tags = [step for step in located.left if step not in (*name, "[key]")]
@@ -116,6 +119,8 @@ class Translator:
         if kind in ("literal_error", "enum"):
             allowed = " ".join(item["ctx"]["expected"] for item in errors if "expected" in item.get("ctx", {}))
             choices = allowed.replace(" or ", ", ").replace("'", "")
+            if "," not in choices:
+                return "invalid_value", f"must be {choices}"
             value = located.node.value
             shown = f'"{value}"' if isinstance(value, (str, int, float)) else _shape(value, "")
             return "invalid_value", f"{shown} is not one of: {choices}"
@@ -135,6 +140,10 @@ class Translator:
         if "_" in kind and error["msg"].startswith("Input should be"):
             return "invalid_value", error["msg"].replace("Input should be", "must be")
         return kind, error["msg"]
+
+
+def _is_below(path: Path, above: Path) -> bool:
+    return len(path) > len(above) and path[: len(above)] == above
 
 
 def _type_word(kind: str) -> str:

@@ -25,6 +25,11 @@ _WORDS = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
+_REFERENCE = re.compile(r"\$\{[^}\n\"']*\}")
+_FLOW_CHARACTERS = "{}[],:#"
+_MASK = {ord(char): 0xF0000 + index for index, char in enumerate(_FLOW_CHARACTERS)}
+_UNMASK = {masked: char for char, masked in _MASK.items()}
+_MASKED = re.compile(f"[{chr(0xF0000)}-{chr(0xF0000 + len(_FLOW_CHARACTERS) - 1)}]")
 _TAGS = {"!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "tag:yaml.org,2002:map"}
 
 
@@ -138,23 +143,24 @@ class _Open:
 
 
 def read_tree(
-    text: str, file: str, report: Callable[[Problem], None], expand: Callable[[str, Place], Node | None]
+    text: str, file: str, report: Callable[[Problem], None], expand: Callable[[str, Place], Node]
 ) -> Node | None:
     """Parse one file.
 
-    expand: gives the node for a text with `${`, or None for none of its own. Problems are reported; returns None where
+    expand: gives the node for a text with `${`. Problems are reported; returns None where
     the file as a whole cannot be used.
     """
-    builder = _Builder(file, report, expand)
+    masked = _mask(text)
+    builder = _Builder(file, report, expand, is_masked=masked is not text)
     try:
-        for event in yaml.parse(text, Loader=_Loader):
+        for event in yaml.parse(masked, Loader=_Loader):
             builder.take(event)
     except _Refused:
         return None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, 1, 1) if mark is None else _inside(text, file, mark.line, mark.column)
-        report(Problem.at(place, "not_yaml", _syntax_message(error)))
+        report(Problem.at(place, "not_yaml", _syntax_message(error, text)))
         return None
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         offset = getattr(error, "position", 0) or 0
@@ -165,15 +171,28 @@ def read_tree(
     return builder.root
 
 
+def _mask(text: str) -> str:
+    """Make `{secret: ${env:NAME}}` YAML: inside of braces, a plain scalar may hold none, so private-use characters
+    stand in for those of a reference while the parser reads; one for one, so that columns stay.
+    """
+    if "${" not in text or _MASKED.search(text):
+        return text
+    return _REFERENCE.sub(lambda found: found[0].translate(_MASK), text)
+
+
 def _inside(text: str, file: str, line: int, column: int) -> Place:
-    # The parser reports the end of the input as one line further than there is.
     lines = text.splitlines() or [""]
-    line = min(line, len(lines) - 1)
+    if line >= len(lines):
+        # The parser reports the end of the input as a line that there is not.
+        line, column = len(lines) - 1, len(lines[-1])
     return Place(file, line + 1, min(column, len(lines[line])) + 1)
 
 
-def _syntax_message(error: yaml.MarkedYAMLError) -> str:
+def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
     message = error.problem or "this is not YAML"
+    mark = error.problem_mark
+    if mark is not None and "/{" in "".join(text.splitlines()[mark.line : mark.line + 1]):
+        return 'inside of braces, a path with a parameter needs quotes, as in {path: "/a/{id}"}'
     if "\\t" in message or "'\t'" in message:
         message = "a tab stands where YAML wants spaces"
     if error.context and error.context_mark:
@@ -183,10 +202,16 @@ def _syntax_message(error: yaml.MarkedYAMLError) -> str:
 
 class _Builder:
     def __init__(
-        self, file: str, report: Callable[[Problem], None], expand: Callable[[str, Place], Node | None]
+        self,
+        file: str,
+        report: Callable[[Problem], None],
+        expand: Callable[[str, Place], Node],
+        *,
+        is_masked: bool,
     ) -> None:
         self.root: Node | None = None
         self._file = file
+        self._is_masked = is_masked
         self._report = report
         self._expand = expand
         self._open: list[_Open] = []
@@ -220,13 +245,12 @@ class _Builder:
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         place = self._place(event)
         self._check_tag(event, place)
+        value = event.value.translate(_UNMASK) if self._is_masked else event.value
         if self._wants_key():
-            self._key(event.value, place)
+            self._key(value, place)
             return
         is_plain = event.implicit[0] and event.tag is None
-        node = self._expand(event.value, place) if "${" in event.value else None
-        if node is None:
-            node = Node(place, parse_scalar(event.value) if is_plain else event.value)
+        node = self._expand(value, place) if "${" in value else Node(place, parse_scalar(value) if is_plain else value)
         if event.anchor:
             self._anchors[event.anchor] = node
         if len(self._open) + node.height > DEPTH_MAX:

@@ -1,9 +1,8 @@
 """Which endpoint of an upstream gets the next request: pure choices over what is known of each endpoint."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 
 class Candidate(Protocol):
@@ -14,6 +13,12 @@ class Candidate(Protocol):
 
     @property
     def in_flight(self) -> int: ...
+
+
+class Rng(Protocol):
+    """The part of `random.Random` that is drawn from."""
+
+    def choices(self, population: Sequence[Any], weights: Sequence[float], *, k: int = 1) -> list[Any]: ...
 
 
 CandidateT = TypeVar("CandidateT", bound=Candidate)
@@ -42,14 +47,18 @@ class SmoothRoundRobin:
         return best
 
 
-def least_requests(candidates: Sequence[CandidateT], rng: random.Random) -> CandidateT:
+def least_requests(candidates: Sequence[CandidateT], rng: Rng) -> CandidateT:
     """The one with the fewest requests under way by weight; among equals by lot, so that no one is always first."""
     lowest = min((candidate.in_flight + 1) / candidate.weight for candidate in candidates)
     equal = [candidate for candidate in candidates if (candidate.in_flight + 1) / candidate.weight == lowest]
-    return equal[0] if len(equal) == 1 else rng.choices(equal, [candidate.weight for candidate in equal])[0]
+    if len(equal) == 1:
+        return equal[0]
+    drawn: list[CandidateT] = rng.choices(equal, [candidate.weight for candidate in equal])
+    return drawn[0]
 
 
-def random_two(candidates: Sequence[CandidateT], rng: random.Random) -> CandidateT:
+def random_two(candidates: Sequence[CandidateT], rng: Rng) -> CandidateT:
     """The less busy of two drawn by weight ("power of two choices")."""
-    one, other = rng.choices(candidates, [candidate.weight for candidate in candidates], k=2)
+    drawn: list[CandidateT] = rng.choices(candidates, [candidate.weight for candidate in candidates], k=2)
+    one, other = drawn
     return one if (one.in_flight + 1) / one.weight <= (other.in_flight + 1) / other.weight else other

@@ -5,6 +5,8 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 _MAPPED = IPv6Network("::ffff:0:0/96")
+# "[" + the longest IPv6 address + "]:65535"; what is remembered must stay bounded in bytes, not only in number.
+_TEXT_MAX = 53
 
 
 class TrustedProxies:
@@ -43,7 +45,7 @@ def client_address(peer_ip: str, forwarded_for: Sequence[bytes], trusted: Truste
         text = entry.strip(b" \t").decode("latin-1")
         if not text:
             continue
-        found = parse_address(text)
+        found = parse_address(text) if len(text) <= _TEXT_MAX else None
         if found is None:
             return address
         address = found
@@ -52,6 +54,7 @@ def client_address(peer_ip: str, forwarded_for: Sequence[bytes], trusted: Truste
     return address
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> str | None:
     """The canonical form of `192.0.2.1`, `192.0.2.1:443`, `2001:db8::1` or `[2001:db8::1]:443`; None for anything else.
 
@@ -82,7 +85,6 @@ def _is_port(text: str) -> bool:
     return text[0] == ":" and text[1:].isascii() and text[1:].isdecimal() and len(text) <= 6
 
 
-@lru_cache(maxsize=4096)
 def _canonical_peer(peer_ip: str) -> str:
     # A link-local peer carries its zone, which means nothing to anybody else.
     return parse_address(peer_ip.partition("%")[0]) or ""

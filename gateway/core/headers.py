@@ -33,6 +33,14 @@ class Headers:
         self.lines: list[HeaderLine] = list(lines)
         self._index: dict[bytes, bytes] | None = None
 
+    @classmethod
+    def indexed(cls, lines: list[HeaderLine], index: dict[bytes, bytes]) -> "Headers":
+        """Headers whose index, `dict(lines)`, the caller has made already; both are owned by the result."""
+        headers = cls.__new__(cls)
+        headers.lines = lines
+        headers._index = index
+        return headers
+
     def get(self, name: bytes) -> bytes | None:
         """The value of the last line of that name, or None. Built on a dict that is made at the first look-up."""
         index = self._index

@@ -16,10 +16,20 @@ class Identity:
     tenant, user, plan: claims or properties of the key; None where the credential does not say.
     scopes: granted scopes. claims: everything the credential says, for `allow: modules` and the like.
     credential: "jwt:<profile>" or "api_key:<profile>"; key: a stable, non-secret name of the API key, for `by: key`.
-    upstream_headers: the lines for the upstream, encoded once for the life of the token.
+    upstream_headers: the lines for the upstream, encoded once for the life of the token; upstream_block: as bytes.
     """
 
-    __slots__ = ("claims", "credential", "key", "plan", "scopes", "tenant", "upstream_headers", "user")
+    __slots__ = (
+        "claims",
+        "credential",
+        "key",
+        "plan",
+        "scopes",
+        "tenant",
+        "upstream_block",
+        "upstream_headers",
+        "user",
+    )
 
     def __init__(
         self,
@@ -39,7 +49,7 @@ class Identity:
         self.claims = claims
         self.credential = credential
         self.key = key
-        self.upstream_headers: tuple[HeaderLine, ...] = tuple(
+        lines = [
             (name, value.encode())
             for name, value in (
                 (b"x-tenant-id", tenant),
@@ -48,7 +58,9 @@ class Identity:
                 (b"x-scopes", " ".join(sorted(scopes)) or None),
             )
             if value is not None
-        )
+        ]
+        self.upstream_headers: tuple[HeaderLine, ...] = tuple(lines)
+        self.upstream_block = b"".join([b"%b: %b\r\n" % line for line in lines])
 
     def __repr__(self) -> str:
         return f"<Identity {self.credential} tenant={self.tenant!r} user={self.user!r} plan={self.plan!r}>"

@@ -34,7 +34,9 @@ def _read(pattern: re.Pattern[str], value: Any, kind: str, example: str) -> re.M
     if match is None:
         shown = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
         raise PydanticCustomError(
-            kind, "{shown} is not a {kind}: write it like {example}", {"shown": shown, "kind": kind, "example": example}
+            kind,
+            "{shown} is not {article} {kind}: write it like {example}",
+            {"shown": shown, "article": "an" if kind == "id" else "a", "kind": kind, "example": example},
         )
     return match
 

@@ -48,6 +48,11 @@ class Counter:
         self.values = values
         self.index = index
 
+    @property
+    def value(self) -> float:
+        """What it is now, in this worker."""
+        return self.values[self.index]
+
     def inc(self, amount: float = 1.0) -> None:
         """Add to it."""
         self.values[self.index] += amount

@@ -8,6 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from itertools import chain
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -18,15 +19,12 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from aiohttp.web_protocol import RequestHandler
 
 from gateway.core import errors
-from gateway.core.client_address import TrustedProxies, client_address
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
-from gateway.observe.tracing import IdSource, next_traceparent
-from gateway.plugin_api import BodyStream, Exchange, Reply
+from gateway.plugin_api import Exchange, Reply
 from gateway.proxy.error_reply import error_reply
-from gateway.proxy.heads import has_no_body, interim_head, reply_head, wants_trailers
-from gateway.proxy.lane import LaneLimits, LaneState, reset_on_close
-from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.heads import has_no_body, interim_head, reply_head, strip_connection_options
+from gateway.proxy.lane import LaneParts, last_chunk, overloaded, reset_on_close, send_stream
 from gateway.proxy.request_body import RequestBody
 from gateway.proxy.tunnel import SwitchingReply, Tunnel
 
@@ -38,25 +36,12 @@ _LINGER_S = 5.0
 class AiohttpLane:
     """Makes the protocol of each client connection. state: what all connections of the worker share."""
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        loop: asyncio.AbstractEventLoop,
-        limits: LaneLimits,
-        trusted: TrustedProxies,
-        ids: IdSource,
-        state: LaneState,
-    ) -> None:
-        self.pipeline = pipeline
-        self.loop = loop
-        self.limits = limits
-        self.trusted = trusted
-        self.ids = ids
-        self.state = state
+    def __init__(self, parts: LaneParts) -> None:
+        self.parts = parts
         self._server = web.Server(
             self._serve,  # type: ignore[arg-type]  # what `_serve` returns has all that the server uses
             handler_cancellation=True,
-            loop=loop,
+            loop=parts.loop,
         )
 
     def __call__(self) -> "ClientConnection":
@@ -74,6 +59,7 @@ class AiohttpLane:
         connection = request.protocol
         assert isinstance(connection, ClientConnection)
         message: RawRequestMessage = request._message
+        parts = self.parts
         exchange = Exchange(
             method=message.method,
             target=message.path,
@@ -82,11 +68,11 @@ class AiohttpLane:
             peer_ip=connection.peer_ip,
             client_ip=connection.peer_ip,
             is_trusted_peer=connection.is_trusted,
-            request_id=self.ids.request_id(),
-            started_s=self.loop.time(),
+            started_s=monotonic(),
         )
-        self.state.in_flight += 1
-        pipeline = self.pipeline
+        parts.identify(exchange)
+        parts.state.in_flight.inc()
+        pipeline = parts.pipeline
         reply: Reply | None = None
         try:
             try:
@@ -101,7 +87,7 @@ class AiohttpLane:
             exchange.outcome = exchange.outcome or "client_gone"
             raise
         finally:
-            self.state.in_flight -= 1
+            parts.state.in_flight.dec()
             if isinstance(exchange.body, RequestBody):
                 exchange.bytes_in = exchange.body.bytes_read
             else:
@@ -115,9 +101,9 @@ class AiohttpLane:
     def _read_head(self, exchange: Exchange, message: RawRequestMessage, connection: "ClientConnection") -> None:
         """What RFC 9112 section 3 asks of a request head, beyond what the parser has seen to. Raises GatewayError."""
         headers = exchange.headers
-        if sum(map(len, chain.from_iterable(headers.lines))) > self.limits.header_max:
+        if sum(map(len, chain.from_iterable(headers.lines))) > self.parts.limits.header_max:
             raise GatewayError(
-                errors.HEADERS_TOO_LARGE, f"All headers may have {self.limits.header_max} bytes", close=True
+                errors.HEADERS_TOO_LARGE, f"All headers may have {self.parts.limits.header_max} bytes", close=True
             )
         host = headers.get(b"host")
         authority = host.decode("latin-1") if host is not None else ""
@@ -142,17 +128,11 @@ class AiohttpLane:
         if b"host" in headers and len(headers.get_all(b"host")) > 1:
             raise GatewayError(errors.BAD_REQUEST, "Exactly one valid Host is needed", close=True)
         exchange.authority = authority.lower()
+        if b"connection" in headers:
+            strip_connection_options(headers)
         expectation = headers.get(b"expect")
         if expectation is not None and expectation.lower() != b"100-continue":
             raise GatewayError(errors.EXPECTATION_FAILED, "Only 100-continue can be expected", close=True)
-        exchange.traceparent = next_traceparent(headers.get(b"traceparent"), self.ids.hex)
-        if connection.is_trusted:
-            forwarded_for = headers.get_all(b"x-forwarded-for")
-            if forwarded_for:
-                exchange.client_ip = client_address(connection.peer_ip, forwarded_for, self.trusted)
-            given = headers.get(b"x-request-id")
-            if given is not None and _REQUEST_ID.fullmatch(given) is not None:
-                exchange.request_id = given.decode()
         if message.version >= (1, 1):
             exchange.send_interim = connection.send_interim
 
@@ -176,84 +156,54 @@ class AiohttpLane:
         is_bodiless = has_no_body(reply.status, exchange.method)
         if is_http10 and not is_bodiless and not isinstance(body, bytes) and body.length is None:
             keep_alive = False
-        head, is_chunked = reply_head(
-            reply, exchange, now_s=self.loop.time(), is_http10=is_http10, keep_alive=keep_alive
-        )
+        head, is_chunked = reply_head(reply, exchange, now_s=monotonic(), is_http10=is_http10, keep_alive=keep_alive)
         if is_bodiless:
             transport.write(head)
         elif isinstance(body, bytes):
             exchange.bytes_out = len(body)
+            if is_chunked:
+                chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+                body = chunk + last_chunk(exchange, reply.trailers)
             transport.write(head + body)
             if connection.writing_paused:
                 await connection.drain()
         else:
             transport.write(head)
-            if not await self._send_stream(exchange, body, connection, is_chunked=is_chunked):
+            if not await send_stream(exchange, body, connection, is_chunked=is_chunked):
                 return _SENT_CLOSE
-            if is_chunked:
-                trailers = reply.trailers if reply.trailers is not None else getattr(body, "trailers", None)
-                if trailers is not None and wants_trailers(exchange.headers):
-                    transport.write(b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % line for line in trailers.lines]))
-                else:
-                    transport.write(b"0\r\n\r\n")
         exchange.outcome = "complete"
         return _SENT if keep_alive else _SENT_CLOSE
-
-    async def _send_stream(
-        self, exchange: Exchange, body: BodyStream, connection: "ClientConnection", *, is_chunked: bool
-    ) -> bool:
-        """Move the body; False where it broke off, and then the client sees a broken transfer, never a whole one."""
-        try:
-            while piece := await body.read():
-                transport = connection.transport
-                if transport is None:
-                    raise ConnectionResetError
-                if is_chunked:
-                    transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
-                else:
-                    transport.write(piece)
-                exchange.bytes_out += len(piece)
-                if connection.writing_paused:
-                    await connection.drain()
-        except GatewayError as error:
-            exchange.outcome = "broken"
-            exchange.error_code = error.kind.code
-            connection.reset()
-            return False
-        return True
 
     async def _tunnel(
         self, exchange: Exchange, reply: SwitchingReply, transport: asyncio.Transport, connection: "ClientConnection"
     ) -> "_Sent":
-        head, _ = reply_head(reply, exchange, now_s=self.loop.time(), is_http10=False, keep_alive=True)
+        head, _ = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=True)
         transport.write(head)
-        tunnel = Tunnel(self.loop, transport, connection.connection_lost, reply)
-        self.state.tunnels.add(tunnel)
+        tunnel = Tunnel(self.parts.loop, transport, connection.connection_lost, reply)
+        self.parts.state.tunnels.add(tunnel)
         exchange.outcome = "complete"
         try:
             tunnel.feed(connection.take_tail(), reply.tail)
             transport.resume_reading()
             await tunnel.done
         finally:
-            self.state.tunnels.discard(tunnel)
+            self.parts.state.tunnels.discard(tunnel)
             tunnel.close()
             exchange.bytes_out = tunnel.bytes_out
         return _SENT_CLOSE
 
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
-
-
 class ClientConnection(RequestHandler):
     """aiohttp's protocol, with the gateway's limits and errors."""
 
-    __slots__ = ("_head_timer", "_is_refused", "_lane", "is_trusted", "peer_ip", "scheme")
+    __slots__ = ("_head_timer", "_is_refused", "_parts", "is_trusted", "peer_ip", "scheme")
 
     def __init__(self, lane: AiohttpLane, server: web.Server) -> None:
-        limits = lane.limits
+        parts = self._parts = lane.parts
+        limits = parts.limits
         super().__init__(
             server,
-            loop=lane.loop,
+            loop=parts.loop,
             keepalive_timeout=limits.idle_timeout_s,
             access_log=None,  # type: ignore[arg-type]  # the gateway writes its own
             max_line_size=limits.target_max,
@@ -262,7 +212,6 @@ class ClientConnection(RequestHandler):
             lingering_time=_LINGER_S,
             auto_decompress=False,
         )
-        self._lane = lane
         self._head_timer: asyncio.TimerHandle | None = None
         self._is_refused = False
         self.peer_ip = ""
@@ -275,22 +224,22 @@ class ClientConnection(RequestHandler):
         return self._close or self._force_close
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        lane = self._lane
-        state = lane.state
-        state.connections += 1
-        if state.connections > lane.limits.max_connections:
+        parts = self._parts
+        connections = parts.state.connections
+        connections.inc()
+        if connections.value > parts.limits.max_connections:
             self._is_refused = True
             assert isinstance(transport, asyncio.WriteTransport)
-            transport.write(_refusal(GatewayError(errors.OVERLOADED, headers=[(b"retry-after", b"1")]), lane))
+            transport.write(parts.refusal(overloaded(), ""))
             transport.close()
             return
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.peer_ip = peer[0] if isinstance(peer, tuple) else ""
-        self.is_trusted = lane.trusted.is_trusted(self.peer_ip)
+        self.is_trusted = parts.trusted.is_trusted(self.peer_ip)
         if transport.get_extra_info("sslcontext") is not None:
             self.scheme = "https"
-        self._head_timer = lane.loop.call_later(lane.limits.header_timeout_s, self._on_head_timeout)
+        self._head_timer = parts.loop.call_later(parts.limits.header_timeout_s, self._on_head_timeout)
 
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
@@ -300,13 +249,15 @@ class ClientConnection(RequestHandler):
         if waiter is not None and not waiter.done():
             # A head has begun to arrive: slowness has a limit of its own, shorter than that of an idle connection.
             if self._head_timer is None:
-                self._head_timer = self._lane.loop.call_later(self._lane.limits.header_timeout_s, self._on_head_timeout)
+                self._head_timer = self._parts.loop.call_later(
+                    self._parts.limits.header_timeout_s, self._on_head_timeout
+                )
         elif self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._lane.state.connections -= 1
+        self._parts.state.connections.dec()
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -321,16 +272,8 @@ class ClientConnection(RequestHandler):
         message: str | None = None,
     ) -> Any:
         """What the parser refused: a problem+json like any other, and the connection ends."""
-        error = _parser_error(exc)
-        lane = self._lane
         if self.transport is not None:
-            exchange = self._blank_exchange()
-            reply = exchange.reply = error_reply(error, exchange)
-            head, _ = reply_head(reply, exchange, now_s=lane.loop.time(), is_http10=False, keep_alive=False)
-            assert isinstance(reply.body, bytes)
-            self.transport.write(head + reply.body)
-            exchange.outcome = "complete"
-            lane.pipeline.finish(exchange)
+            self.transport.write(self._parts.refusal(_parser_error(exc), self.peer_ip))
         return _SENT_CLOSE
 
     def send_interim(self, status: int, lines: Headers) -> None:
@@ -361,30 +304,8 @@ class ClientConnection(RequestHandler):
         self._head_timer = None
         waiter = self._waiter
         if self.transport is not None and waiter is not None and not waiter.done():
-            self.transport.write(_refusal(GatewayError(errors.REQUEST_TIMEOUT), self._lane))
+            self.transport.write(self._parts.refusal(GatewayError(errors.REQUEST_TIMEOUT), self.peer_ip))
             self.force_close()
-
-    def _blank_exchange(self) -> Exchange:
-        return Exchange(
-            method="-",
-            target="",
-            headers=Headers(),
-            peer_ip=self.peer_ip,
-            client_ip=self.peer_ip,
-            request_id=self._lane.ids.request_id(),
-            started_s=self._lane.loop.time(),
-        )
-
-
-def _refusal(error: GatewayError, lane: AiohttpLane) -> bytes:
-    """A whole reply for a connection on which no request was read."""
-    exchange = Exchange(
-        method="-", target="", headers=Headers(), request_id=lane.ids.request_id(), started_s=lane.loop.time()
-    )
-    reply = error_reply(error, exchange)
-    head, _ = reply_head(reply, exchange, now_s=lane.loop.time(), is_http10=False, keep_alive=False)
-    assert isinstance(reply.body, bytes)
-    return head + reply.body
 
 
 def _parser_error(exc: BaseException | None) -> GatewayError:
@@ -402,7 +323,7 @@ def _body(exchange: Exchange, payload: StreamReader, connection: ClientConnectio
     headers = exchange.headers
     length_line = headers.get(b"content-length")
     on_first_read: Callable[[], None] | None = None
-    if b"expect" in headers:
+    if b"expect" in headers and exchange.send_interim is not None:
         on_first_read = connection.send_continue
 
     async def read_some() -> bytes:

@@ -7,10 +7,11 @@ Theory of operation. A connection serves one exchange at a time:
                                       |--101--> SWITCHED (a tunnel takes the socket over)
     any --fault, timeout, cancel, close--> CLOSED, which is final
 
-llhttp (through httptools) parses the head and the chunked framing. Where a reply arrives in one piece, which most do,
-the caller gets it whole with one future and no stream. Otherwise a `ReplyBody` is handed out; it pauses the socket
-while more than `_HIGH_WATER` bytes wait in it, so that a slow client slows the upstream down. The connection goes back
-to its pool when the last byte came from the upstream, not when the client has read it.
+llhttp (through httptools) parses the head and the chunked framing. The caller is called back within the very read that
+brought the head: no future, no turn of the loop lies between the upstream's bytes and the client's. Where a reply
+arrives in one piece, which most do, its body is plain bytes. Otherwise a `ReplyBody` is handed out; it pauses the
+socket while more than `_HIGH_WATER` bytes wait in it, so that a slow client slows the upstream down. The connection
+goes back to its pool when the last byte came from the upstream, not when the client has read it.
 """
 
 import asyncio
@@ -22,38 +23,34 @@ from collections.abc import Callable
 import httptools
 
 from gateway.core import errors
-from gateway.core.errors import GatewayError
-from gateway.core.headers import HeaderLine, Headers
-from gateway.proxy.heads import end_to_end_lines, has_no_body
+from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core.headers import HeaderLine, Headers, connection_options
+from gateway.plugin_api import Reply
+from gateway.proxy.heads import NOT_RETURNED, has_no_body
 
 _HIGH_WATER = 256 * 1024
 _HEAD_MAX = 64 * 1024
+_PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
 
 InterimSink = Callable[[int, Headers], None]
+ReplySink = Callable[[Reply | GatewayError], None]
 
 
-class ReplyHead:
-    """What `UpstreamConnection.start` resolves to: a final reply's head.
+class UpstreamError(GatewayError):
+    """An attempt that the upstream failed.
 
-    body: whole bytes, or a `ReplyBody` still moving. length: what Content-Length said. trailers: of a whole reply.
+    cause: as operators list it under `retry.on`. is_sent: whether the request may have reached the upstream. is_stale:
+    the connection was pooled and ended before a byte of reply came, as if it had been closed while it was idle.
     """
 
-    __slots__ = ("body", "length", "lines", "status", "trailers")
-
     def __init__(
-        self,
-        status: int,
-        lines: list[HeaderLine],
-        length: int | None,
-        body: "bytes | ReplyBody",
-        trailers: Headers | None,
+        self, kind: ErrorKind, detail: str, cause: str, *, is_sent: bool = True, is_stale: bool = False
     ) -> None:
-        self.status = status
-        self.lines = lines
-        self.length = length
-        self.body = body
-        self.trailers = trailers
+        super().__init__(kind, detail)
+        self.cause = cause
+        self.is_sent = is_sent
+        self.is_stale = is_stale
 
 
 class ReplyBody:
@@ -142,11 +139,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_head_size",
         "_idle_timeout_s",
         "_interim",
-        "_is_chunked",
+        "_is_close_delimited",
         "_is_complete",
+        "_is_silent",
         "_is_write_paused",
         "_keep_alive",
-        "_length",
         "_lines",
         "_loop",
         "_method",
@@ -154,18 +151,19 @@ class UpstreamConnection(asyncio.Protocol):
         "_on_idle",
         "_parser",
         "_pieces",
+        "_reply",
+        "_sink",
         "_state",
-        "_status",
         "_tail",
         "_timer",
         "_timer_s",
         "_trailers",
         "_transport",
-        "_waiter",
         "keep_alive_hint_s",
         "last_active_s",
         "pump",
         "served",
+        "upgrade",
     )
 
     def __init__(
@@ -180,17 +178,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._state = "CONNECTING"
-        self._waiter: asyncio.Future[ReplyHead] | None = None
+        self._sink: ReplySink | None = None
         self._method = ""
-        self._status = 0
         self._lines: list[HeaderLine] = []
         self._head_size = 0
-        self._length: int | None = None
-        self._is_chunked = False
+        self._reply: Reply | None = None
+        self._is_close_delimited = False
         self._keep_alive = False
         self._pieces: deque[bytes] = deque()
         self._body: ReplyBody | None = None
         self._is_complete = False
+        self._is_silent = True
         self._trailers: Headers | None = None
         self._interim: InterimSink | None = None
         self._tail = b""
@@ -204,6 +202,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.keep_alive_hint_s: float | None = None
         self.last_active_s = 0.0
         self.served = 0
+        # What the reply to an upgrade says.
+        self.upgrade: bytes | None = None
         self.pump: asyncio.Task[None] | None = None
 
     # -- for the forwarder and the pool -----------------------------------------------------------------------------
@@ -232,16 +232,19 @@ class UpstreamConnection(asyncio.Protocol):
         deadline_s: float | None,
         idle_timeout_s: float | None,
         interim: InterimSink | None,
-    ) -> "asyncio.Future[ReplyHead]":
-        """Write a request's head (with its body, where that is at hand) and return the future of the reply's head.
+        sink: ReplySink,
+    ) -> None:
+        """Write a request's head (with its body, where that is at hand).
 
         deadline_s: on the loop's clock, for the whole reply. idle_timeout_s: the longest silence. None: no limit.
-        The future raises GatewayError.
+        sink: called once, with the reply as soon as its head is here, or with what went wrong; never from within this
+        call, and not at all after `close`.
         """
         assert self._state == "IDLE" and self._transport is not None, self
         self._state = "WAITING"
         self._method = method
         self._is_complete = False
+        self._is_silent = True
         self._trailers = None
         self._interim = interim
         self._deadline_s = deadline_s
@@ -250,9 +253,8 @@ class UpstreamConnection(asyncio.Protocol):
             self.last_active_s = self._loop.time()
         self._arm_timer()
         self.served += 1
-        waiter = self._waiter = self._loop.create_future()
+        self._sink = sink
         self._transport.write(data)
-        return waiter
 
     def write(self, data: bytes) -> None:
         """More of the request body."""
@@ -267,11 +269,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     def fail(self, error: GatewayError) -> None:
         """End the exchange with an error, and close."""
-        waiter, self._waiter = self._waiter, None
+        sink, self._sink = self._sink, None
         body, self._body = self._body, None
         self.close()
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+        if sink is not None:
+            sink(error)
         if body is not None:
             body.fail(error)
 
@@ -280,6 +282,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._state == "CLOSED":
             return
         self._state = "CLOSED"
+        self._sink = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -314,12 +317,13 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody asked: a late error page or a smuggled reply must not become the answer to the next request.
                 self.close()
             return
+        self._is_silent = False
         if self._idle_timeout_s is not None:
             self.last_active_s = self._loop.time()
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            if self._status != 101:
+            if self._reply is None or self._reply.status != 101:
                 self._fail_reply("it changed the protocol unasked")
                 return
             self._tail = data[upgrade.args[0] :]
@@ -328,23 +332,25 @@ class UpstreamConnection(asyncio.Protocol):
             # What a callback raises stands behind httptools' own error.
             self._fail_reply(str(error.__context__ or error))
             return
-        if self._waiter is not None and self._state != "WAITING":
-            self._deliver()
-        if self._is_complete:
+        reply, self._reply = self._reply, None
+        if reply is not None and self._state != "WAITING":
+            self._deliver(reply)
+        elif self._is_complete:
             self._end_exchange()
 
     def connection_lost(self, exc: Exception | None) -> None:
         state = self._state
         body = self._body
-        if state == "BODY" and body is not None and self._length is None and not self._is_chunked and exc is None:
+        if state == "BODY" and body is not None and self._is_close_delimited and exc is None:
             # RFC 9112 section 6.3, rule 8: without a length the reply ends with the connection.
             self._body = None
             self.close()
             body.complete(None)
-        elif state == "WAITING":
-            self.fail(GatewayError(errors.UPSTREAM_RESET, "The upstream closed the connection without a reply"))
+        elif state == "WAITING" and self._is_silent:
+            detail = "The upstream closed the connection without a reply"
+            self.fail(UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_stale=self.served > 1))
         else:
-            self.fail(GatewayError(errors.UPSTREAM_RESET, "The upstream closed the connection amid its reply"))
+            self.fail(UpstreamError(errors.UPSTREAM_RESET, "The upstream broke off amid its reply", "reset"))
 
     def pause_writing(self) -> None:
         self._is_write_paused = True
@@ -372,39 +378,54 @@ class UpstreamConnection(asyncio.Protocol):
             raise _BadReply(f"its headers are over {_HEAD_MAX} bytes")
         if self._state == "WAITING":
             self._lines.append((name.lower(), value.rstrip(b" \t")))
-        else:
+        elif (name := name.lower()) not in NOT_RETURNED:
             if self._trailers is None:
                 self._trailers = Headers()
-            self._trailers.add(name.lower(), value.rstrip(b" \t"))
+            self._trailers.add(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
-        status = self._status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
         if status < 200 and status != 101:
             if self._interim is not None and status > 101:
-                self._interim(status, Headers(end_to_end_lines(self._lines)))
+                options = NOT_RETURNED | connection_options(Headers(self._lines))
+                self._interim(status, Headers([line for line in self._lines if line[0] not in options]))
             return
         if status > 599:
             raise _BadReply(f"its status is {status}")
-        self._length = None
-        self._is_chunked = False
-        for name, value in self._lines:
-            if name == b"content-length":
-                if not value.isdigit():
+        length: int | None = None
+        is_chunked = has_options = False
+        kept = []
+        for line in self._lines:
+            name = line[0]
+            if name not in NOT_RETURNED:
+                kept.append(line)
+            elif name == b"content-length":
+                if not line[1].isdigit():
                     raise _BadReply("its Content-Length is no number")
-                self._length = int(value)
+                length = int(line[1])
             elif name == b"transfer-encoding":
-                if value.lower() != b"chunked":
+                if line[1].lower() != b"chunked":
                     raise _BadReply("its Transfer-Encoding is not chunked")
-                self._is_chunked = True
+                is_chunked = True
             elif name == b"keep-alive":
-                found = _KEEP_ALIVE_TIMEOUT.search(value)
+                found = _KEEP_ALIVE_TIMEOUT.search(line[1])
                 self.keep_alive_hint_s = float(found[1]) if found else None
+            elif name == b"upgrade":
+                self.upgrade = line[1]
+            elif name == b"connection":
+                has_options = has_options or line[1] not in _PLAIN_OPTIONS
+        if has_options:
+            options = connection_options(Headers(self._lines))
+            kept = [line for line in kept if line[0] not in options]
         self._keep_alive = self._parser.should_keep_alive()
         self._state = "BODY"
+        self._reply = Reply(status, Headers(kept), length=length)
         if status != 101 and has_no_body(status, self._method):
             self._is_complete = True
             # llhttp would wait for the body that Content-Length announces.
             self._parser = httptools.HttpResponseParser(self)
+        else:
+            self._is_close_delimited = length is None and not is_chunked
 
     def on_body(self, piece: bytes) -> None:
         if self._is_complete:
@@ -415,25 +436,30 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def on_message_complete(self) -> None:
-        if self._state == "BODY" and self._status != 101:
+        if self._state == "BODY" and (self._reply is None or self._reply.status != 101):
             self._is_complete = True
 
     # -- internals --------------------------------------------------------------------------------------------------
 
-    def _deliver(self) -> None:
-        """The head is known: resolve the caller's future, with the whole body where it is here."""
-        waiter, self._waiter = self._waiter, None
-        assert waiter is not None
-        pieces, self._pieces = self._pieces, deque()
-        body: bytes | ReplyBody
-        if self._is_complete or self._state == "SWITCHED":
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        else:
-            body = self._body = ReplyBody(self, self._length, pieces)
-        if waiter.done():
-            self.close()
-        else:
-            waiter.set_result(ReplyHead(self._status, self._lines, self._length, body, self._trailers))
+    def _deliver(self, reply: Reply) -> None:
+        """The head is here, perhaps all of it: call back."""
+        sink, self._sink = self._sink, None
+        pieces = self._pieces
+        if self._is_complete:
+            if pieces:
+                reply.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                pieces.clear()
+            if not has_no_body(reply.status, self._method):
+                reply.length = None
+            reply.trailers = self._trailers
+            # First back to the pool: what the callback starts next may have this connection.
+            self._end_exchange()
+        elif self._state == "BODY":
+            self._pieces = deque()
+            reply.body = self._body = ReplyBody(self, reply.length, pieces)
+            reply.length = None
+        if sink is not None:
+            sink(reply)
 
     def _end_exchange(self) -> None:
         body, self._body = self._body, None
@@ -454,7 +480,8 @@ class UpstreamConnection(asyncio.Protocol):
             body.complete(self._trailers)
 
     def _fail_reply(self, reason: str) -> None:
-        self.fail(GatewayError(errors.UPSTREAM_BAD_REPLY, f"The upstream's reply is not valid HTTP: {reason}"))
+        detail = f"The upstream's reply is not valid HTTP: {reason}"
+        self.fail(UpstreamError(errors.UPSTREAM_BAD_REPLY, detail, "bad_reply"))
 
     def _wake_drain(self) -> None:
         if self._drain_waiter is not None and not self._drain_waiter.done():
@@ -483,7 +510,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         # The loop may run a timer early by its clock's resolution.
         if due_s <= self._loop.time() + 0.001:
-            self.fail(GatewayError(errors.UPSTREAM_TIMEOUT, "The upstream did not answer in time"))
+            self.fail(UpstreamError(errors.UPSTREAM_TIMEOUT, "The upstream did not answer in time", "timeout"))
         else:
             self._arm_timer()
 

@@ -11,14 +11,15 @@ A body that is still streaming in cannot be sent twice: then only a failed conne
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import monotonic
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
-from gateway.core.headers import Headers, connection_options
+from gateway.core.headers import connection_options
 from gateway.core.retry import IDEMPOTENT_METHODS, may_retry
 from gateway.plugin_api import BodyStream, Exchange, Reply
-from gateway.proxy.connection import ReplyHead, UpstreamConnection
-from gateway.proxy.heads import end_to_end_lines, request_head
+from gateway.proxy.connection import ReplySink, UpstreamConnection, UpstreamError
+from gateway.proxy.heads import request_head
 from gateway.proxy.tunnel import SwitchingReply
 from gateway.upstreams.registry import Endpoint, Upstream
 
@@ -41,20 +42,12 @@ class ForwardPolicy:
     count_attempt: Callable[[str], None]
 
 
-class _AttemptFailed(Exception):  # noqa: N818 - carries the error and what is needed to judge a repeat
-    def __init__(self, error: GatewayError, cause: str, *, is_sent: bool, is_stale: bool = False) -> None:
-        self.error = error
-        self.cause = cause
-        self.is_sent = is_sent
-        self.is_stale = is_stale
-
-
-# What the client's own body did wrong is no fault of the upstream.
-_CAUSES = {errors.UPSTREAM_TIMEOUT: "timeout", errors.UPSTREAM_RESET: "reset", errors.UPSTREAM_BAD_REPLY: "bad_reply"}
-
-
 class Forwarder:
-    """One for a snapshot; `send` is the innermost call of its routes. policies: by route id, set before the first."""
+    """One for a snapshot; `send` is the innermost call of its routes. policies: by route id, set before the first.
+
+    `send` is the whole of it. `start` and `judge` are the same steps for a lane that wants to go without a task as long
+    as nothing has to be waited for: it starts the first attempt, judges its outcome, and leaves the rest to `send`.
+    """
 
     __slots__ = ("_loop", "policies")
 
@@ -63,102 +56,159 @@ class Forwarder:
         self.policies: Mapping[str, ForwardPolicy] = {}
 
     async def send(self, exchange: Exchange) -> Reply:
-        """The upstream's reply, its body perhaps still moving. Raises GatewayError."""
-        assert exchange.route is not None
-        policy = self.policies[exchange.route.id]
-        upstream = policy.upstream
-        upstream.retry_budget.count_request(policy.retry_ratio)
-        started_s = self._loop.time()
-        tried: list[Endpoint] = []
-        stale_left = 2
-        try:
-            while True:
-                endpoint = upstream.choose(tried)
-                exchange.attempts += 1
-                exchange.endpoint = endpoint.name
-                try:
-                    reply = await self._attempt(exchange, policy, endpoint)
-                except _AttemptFailed as failure:
-                    policy.count_attempt(failure.cause)
-                    if failure.is_stale and stale_left and _may_resend(exchange):
-                        stale_left -= 1
-                        exchange.attempts -= 1
-                        continue
-                    tried.append(endpoint)
-                    if not self._may_go_on(exchange, policy, failure.cause, is_sent=failure.is_sent):
-                        raise failure.error from None
-                else:
-                    status = str(reply.status)
-                    policy.count_attempt("ok" if reply.status < 500 else status)
-                    if status not in policy.retry_on or not self._may_go_on(exchange, policy, status, is_sent=True):
-                        return reply
-                    tried.append(endpoint)
-                    if not isinstance(reply.body, bytes):
-                        reply.body.close()
-        finally:
-            exchange.upstream_s = self._loop.time() - started_s
+        """The upstream's reply, its body perhaps still moving. Raises GatewayError.
 
-    def _may_go_on(self, exchange: Exchange, policy: ForwardPolicy, cause: str, *, is_sent: bool) -> bool:
-        return (
+        After a `start` whose outcome was not final, goes on where that left off.
+        """
+        policy = self._policy(exchange)
+        upstream = policy.upstream
+        tried = [endpoint for endpoint in upstream.endpoints if endpoint.name == exchange.endpoint]
+        if exchange.upstream_started_s == 0.0:
+            self._begin(exchange, policy)
+        while True:
+            endpoint = upstream.choose(tried)
+            exchange.attempts += 1
+            exchange.endpoint = endpoint.name
+            try:
+                outcome: Reply | GatewayError = await self._attempt(exchange, policy, endpoint)
+            except GatewayError as error:
+                outcome = error
+            if self.judge(exchange, outcome):
+                if isinstance(outcome, Reply):
+                    return outcome
+                raise outcome
+            tried.append(endpoint)
+
+    def start(self, exchange: Exchange, sink: ReplySink) -> UpstreamConnection | None:
+        """Start the first attempt if an idle connection is at hand and the request is plain; else None.
+
+        sink: gets the outcome, which then has to be judged.
+        """
+        policy = self._policy(exchange)
+        if not isinstance(exchange.body, bytes) or exchange.headers.get(b"upgrade") is not None:
+            return None
+        endpoint = policy.upstream.choose(())
+        connection = self._idle(exchange, endpoint)
+        if connection is None:
+            return None
+        self._begin(exchange, policy)
+        exchange.attempts = 1
+        exchange.endpoint = endpoint.name
+        self._write(exchange, policy, endpoint, connection, sink)
+        return connection
+
+    def judge(self, exchange: Exchange, outcome: Reply | GatewayError) -> bool:
+        """Whether an attempt's outcome is the exchange's. False: another attempt may be made, and is counted on."""
+        policy = self._policy(exchange)
+        exchange.upstream_s = monotonic() - exchange.upstream_started_s
+        if isinstance(outcome, Reply):
+            if outcome.status < 500:
+                policy.count_attempt("ok")
+                return True
+            cause = str(outcome.status)
+            is_sent = True
+        else:
+            if not isinstance(outcome, UpstreamError):
+                # What the client's own body did wrong is no fault of the upstream.
+                return True
+            cause = outcome.cause
+            is_sent = outcome.is_sent
+        policy.count_attempt(cause)
+        if isinstance(outcome, UpstreamError) and outcome.is_stale and _may_resend(exchange):
+            exchange.attempts -= 1
+            return False
+        may_repeat = (
             exchange.attempts < policy.attempts
             and may_retry(cause, exchange.method, policy.retry_on, is_sent=is_sent)
             and (not is_sent or isinstance(exchange.body, bytes))
-            and (exchange.deadline_s is None or self._loop.time() < exchange.deadline_s)
+            and (exchange.deadline_s is None or monotonic() < exchange.deadline_s)
             and policy.upstream.retry_budget.take_retry()
         )
+        if may_repeat and isinstance(outcome, Reply) and not isinstance(outcome.body, bytes):
+            outcome.body.close()
+        return not may_repeat
+
+    def _policy(self, exchange: Exchange) -> ForwardPolicy:
+        assert exchange.route is not None
+        return self.policies[exchange.route.id]
+
+    def _begin(self, exchange: Exchange, policy: ForwardPolicy) -> None:
+        exchange.upstream_started_s = monotonic()
+        policy.upstream.retry_budget.count_request(policy.retry_ratio)
 
     async def _attempt(self, exchange: Exchange, policy: ForwardPolicy, endpoint: Endpoint) -> Reply:
-        upgrade = _upgrade(exchange)
+        connection = self._idle(exchange, endpoint) or await self._connection(exchange, policy, endpoint)
+        waiter: asyncio.Future[Reply] = self._loop.create_future()
+        is_over = False
+
+        def sink(outcome: Reply | GatewayError) -> None:
+            nonlocal is_over
+            is_over = True
+            if waiter.done():
+                _discard(outcome, connection)
+            elif isinstance(outcome, Reply):
+                waiter.set_result(outcome)
+            else:
+                waiter.set_exception(outcome)
+
+        self._write(exchange, policy, endpoint, connection, sink)
+        try:
+            reply = await waiter
+        except asyncio.CancelledError:
+            # Once the sink was called, the connection may serve another exchange already.
+            if not is_over:
+                connection.close()
+            elif not waiter.cancelled() and waiter.exception() is None:
+                _discard(waiter.result(), connection)
+            raise
+        if reply.status == 101:
+            return _switching(reply, connection, policy.idle_timeout_s)
+        return reply
+
+    def _write(
+        self,
+        exchange: Exchange,
+        policy: ForwardPolicy,
+        endpoint: Endpoint,
+        connection: UpstreamConnection,
+        sink: ReplySink,
+    ) -> None:
         body = exchange.body
         framing, is_chunked = _framing(exchange.method, body)
         target = policy.rewrite(exchange) if policy.rewrite is not None else exchange.target
-        data = request_head(exchange, target, endpoint.authority, framing=framing, upgrade=upgrade)
-        if isinstance(body, bytes):
-            data += body
-        connection = await self._connection(exchange, policy, endpoint)
-        is_reused = connection.served > 0
-        waiter = connection.start(
+        data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=_upgrade(exchange))
+        connection.start(
             exchange.method,
-            data,
+            data + body if isinstance(body, bytes) else data,
             deadline_s=exchange.deadline_s,
             idle_timeout_s=policy.idle_timeout_s,
             interim=exchange.send_interim,
+            sink=sink,
         )
         if not isinstance(body, bytes):
             connection.pump = self._loop.create_task(_pump(connection, body, is_chunked=is_chunked))
-        try:
-            head = await waiter
-        except GatewayError as error:
-            is_stale = is_reused and error.kind is errors.UPSTREAM_RESET
-            raise _AttemptFailed(error, _CAUSES.get(error.kind, "client"), is_sent=True, is_stale=is_stale) from None
-        except asyncio.CancelledError:
+
+    def _idle(self, exchange: Exchange, endpoint: Endpoint) -> UpstreamConnection | None:
+        """A pooled connection that may be used at once."""
+        while (connection := endpoint.pool.take_idle()) is not None:
+            assert isinstance(connection, UpstreamConnection)
+            if _may_resend(exchange) or not connection.is_stale():
+                return connection
             connection.close()
-            raise
-        return _reply(exchange, head, connection, policy.idle_timeout_s)
+        return None
 
     async def _connection(self, exchange: Exchange, policy: ForwardPolicy, endpoint: Endpoint) -> UpstreamConnection:
-        """An idle connection of the pool, or a new one. Raises _AttemptFailed; nothing was sent then."""
+        """A connection as soon as there is one. Raises UpstreamError; nothing was sent then."""
         pool = endpoint.pool
-        while True:
-            connection = pool.take_idle()
-            if connection is None:
-                break
-            assert isinstance(connection, UpstreamConnection)
-            if not _may_resend(exchange) and connection.is_stale():
-                connection.close()
-                continue
-            return connection
         timeout_s = policy.connect_timeout_s
         if exchange.deadline_s is not None:
-            timeout_s = max(0.001, min(timeout_s, exchange.deadline_s - self._loop.time()))
+            timeout_s = max(0.001, min(timeout_s, exchange.deadline_s - monotonic()))
         if not pool.reserve():
             try:
                 waited = await pool.wait(timeout_s)
             except TimeoutError:
-                error = GatewayError(
-                    errors.UPSTREAM_BUSY, "All connections to the upstream are busy", headers=[(b"retry-after", b"1")]
-                )
-                raise _AttemptFailed(error, "busy", is_sent=False) from None
+                detail = "All connections to the upstream are busy"
+                raise UpstreamError(errors.UPSTREAM_BUSY, detail, "busy", is_sent=False) from None
             if waited is not None:
                 assert isinstance(waited, UpstreamConnection)
                 return waited
@@ -190,17 +240,11 @@ class Forwarder:
             else:
                 pool.discard()
             if isinstance(error, TimeoutError):
-                raise _AttemptFailed(
-                    GatewayError(errors.UPSTREAM_CONNECT_TIMEOUT, "The upstream did not accept a connection in time"),
-                    "connect",
-                    is_sent=False,
-                ) from None
+                detail = "The upstream did not accept a connection in time"
+                raise UpstreamError(errors.UPSTREAM_CONNECT_TIMEOUT, detail, "connect", is_sent=False) from None
             if isinstance(error, OSError):
-                raise _AttemptFailed(
-                    GatewayError(errors.UPSTREAM_UNREACHABLE, "The upstream accepts no connection"),
-                    "connect",
-                    is_sent=False,
-                ) from None
+                detail = "The upstream accepts no connection"
+                raise UpstreamError(errors.UPSTREAM_UNREACHABLE, detail, "connect", is_sent=False) from None
             raise
         return made[0]
 
@@ -208,6 +252,15 @@ class Forwarder:
 def _may_resend(exchange: Exchange) -> bool:
     """Whether sending the request again over a fresh connection does no harm."""
     return exchange.method in IDEMPOTENT_METHODS and isinstance(exchange.body, bytes)
+
+
+def _discard(outcome: Reply | GatewayError, connection: UpstreamConnection) -> None:
+    """Let go of a reply that nobody waits for any more."""
+    if isinstance(outcome, Reply):
+        if outcome.status == 101:
+            connection.close()
+        elif not isinstance(outcome.body, bytes):
+            outcome.body.close()
 
 
 def _framing(method: str, body: bytes | BodyStream) -> tuple[bytes, bool]:
@@ -232,22 +285,12 @@ def _upgrade(exchange: Exchange) -> bytes | None:
     return protocol
 
 
-def _reply(
-    exchange: Exchange, head: ReplyHead, connection: UpstreamConnection, tunnel_idle_timeout_s: float | None
-) -> Reply:
-    headers = Headers(end_to_end_lines(head.lines))
-    if head.status == 101:
-        transport, tail = connection.take_over()
-        for name, value in head.lines:
-            if name == b"upgrade":
-                headers.add(name, value)
-        headers.add(b"connection", b"upgrade")
-        return SwitchingReply(headers, transport, tail, tunnel_idle_timeout_s)
-    reply = Reply(head.status, headers, head.body)
-    if exchange.method == "HEAD" or head.status == 304:
-        reply.length = head.length
-    reply.trailers = head.trailers
-    return reply
+def _switching(reply: Reply, connection: UpstreamConnection, idle_timeout_s: float | None) -> SwitchingReply:
+    """The 101 with the upstream's socket, and with the fields that end at a hop only where the hop goes on."""
+    transport, tail = connection.take_over()
+    reply.headers.add(b"upgrade", connection.upgrade or b"")
+    reply.headers.add(b"connection", b"upgrade")
+    return SwitchingReply(reply.headers, transport, tail, idle_timeout_s)
 
 
 async def _pump(connection: UpstreamConnection, body: BodyStream, *, is_chunked: bool) -> None:

@@ -8,7 +8,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from itertools import product
 
-from gateway.core.headers import HOP_BY_HOP, HeaderLine, Headers, connection_options
+from gateway.core.headers import HOP_BY_HOP, Headers, connection_options
 from gateway.core.identity import IDENTITY_HEADERS
 from gateway.plugin_api import Exchange, Reply
 
@@ -39,73 +39,71 @@ _NOT_FORWARDED = (
     | _underscore_twins(IDENTITY_HEADERS | _SET_BY_GATEWAY)
 )
 # Framing is the lane's; the request id is set by the gateway, once.
-_NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
-
-# Field values in which one proxy hop is all that may be said (RFC 9110 section 7.6.3).
-_VIA = b"via: 1.1 gateway\r\n"
-_TRAILERS = b"te: trailers\r\nconnection: te\r\n"
+NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
 
 
-def request_head(exchange: Exchange, target: str, authority: bytes, *, framing: bytes, upgrade: bytes | None) -> bytes:
+def strip_connection_options(headers: Headers) -> None:
+    """Drop the request fields that Connection names (RFC 9110 section 7.6.1).
+
+    Done where a request comes in, so that it takes nothing away that a hook sets later.
+    """
+    for name in connection_options(headers) - _KEPT_OPTIONS:
+        headers.remove(name)
+
+
+# Read here, and not forwarded in any case.
+_KEPT_OPTIONS = HOP_BY_HOP | frozenset({b"host", b"content-length", b"expect", b"close"})
+
+
+def request_head(exchange: Exchange, target: str, authority: str, *, framing: bytes, upgrade: bytes | None) -> bytes:
     """The head for an upstream.
 
     authority: the endpoint's own, for Host; the client's travels in X-Forwarded-Host. framing: the Content-Length or
     Transfer-Encoding line, or b"". upgrade: the protocol asked for, else None.
     """
     headers = exchange.headers
-    options = connection_options(headers)
-    dropped = _NOT_FORWARDED if options <= _ORDINARY_OPTIONS else _NOT_FORWARDED | options
-    forwarded_for = exchange.peer_ip
+    forwarded_for, scheme, forwarded_host = exchange.peer_ip, exchange.scheme, exchange.authority
     if exchange.is_trusted_peer:
-        earlier = headers.get_list(b"x-forwarded-for")
-        if earlier:
-            forwarded_for = f"{earlier.decode('latin-1')}, {forwarded_for}"
-    forwarded_host = exchange.authority
-    scheme = exchange.scheme
-    if exchange.is_trusted_peer:
-        scheme = (headers.get(b"x-forwarded-proto") or scheme.encode()).decode("latin-1")
-        forwarded_host = (headers.get(b"x-forwarded-host") or forwarded_host.encode("latin-1")).decode("latin-1")
+        forwarded_for, scheme, forwarded_host = _forwarded(exchange)
+    identity = exchange.identity
     parts = [
-        f"{exchange.method} {target} HTTP/1.1\r\nhost: ".encode("latin-1"),
-        authority,
-        b"\r\n",
-        *[b"%b: %b\r\n" % line for line in headers.lines if line[0] not in dropped],
-        framing,
-        _VIA,
         (
+            f"{exchange.method} {target} HTTP/1.1\r\nhost: {authority}\r\n"
             f"x-forwarded-for: {forwarded_for}\r\nx-forwarded-proto: {scheme}\r\n"
-            f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}\r\n"
+            f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}\r\ntraceparent: "
         ).encode("latin-1"),
+        exchange.traceparent,
+        b"\r\n",
+        framing,
+        b"" if identity is None else identity.upstream_block,
+        *[b"%b: %b\r\n" % line for line in headers.lines if line[0] not in _NOT_FORWARDED],
+        b"via: 1.1 gateway\r\n",
     ]
-    if exchange.traceparent:
-        parts.append(b"traceparent: %b\r\n" % exchange.traceparent)
-    if exchange.identity is not None:
-        parts += [b"%b: %b\r\n" % line for line in exchange.identity.upstream_headers]
     if upgrade is not None:
         parts.append(b"connection: upgrade\r\nupgrade: %b\r\n" % upgrade)
     elif b"te" in headers and wants_trailers(headers):
-        parts.append(_TRAILERS)
+        parts.append(b"te: trailers\r\nconnection: te\r\n")
     parts.append(b"\r\n")
     return b"".join(parts)
 
 
-_ORDINARY_OPTIONS = frozenset({b"keep-alive", b"close", b"upgrade", b"te"})
+def _forwarded(exchange: Exchange) -> tuple[str, str, str]:
+    """For, proto and host as a trusted proxy passes them on."""
+    headers = exchange.headers
+    earlier = headers.get_list(b"x-forwarded-for")
+    scheme = headers.get(b"x-forwarded-proto")
+    host = headers.get(b"x-forwarded-host")
+    return (
+        exchange.peer_ip if not earlier else f"{earlier.decode('latin-1')}, {exchange.peer_ip}",
+        exchange.scheme if scheme is None else scheme.decode("latin-1"),
+        exchange.authority if host is None else host.decode("latin-1"),
+    )
 
 
 def wants_trailers(headers: Headers) -> bool:
     """Whether the sender takes trailer fields (RFC 9110 section 10.1.4)."""
     value = headers.get_list(b"te")
     return value is not None and b"trailers" in (part.strip().lower() for part in value.split(b","))
-
-
-def end_to_end_lines(lines: list[HeaderLine]) -> list[HeaderLine]:
-    """A reply's lines without those that end at this hop and those that the lane writes."""
-    kept = [line for line in lines if line[0] not in _NOT_RETURNED]
-    if len(kept) != len(lines):
-        options = connection_options(Headers(lines)) - _ORDINARY_OPTIONS
-        if options:
-            kept = [line for line in kept if line[0] not in options]
-    return kept
 
 
 _STATUS_LINES = {
@@ -130,15 +128,20 @@ def reply_head(
     body = reply.body
     length = reply.length
     status = reply.status
+    is_bodiless = has_no_body(status, exchange.method)
     is_chunked = False
     framing = b""
-    if length is None:
+    if length is None and (body or not is_bodiless):
         length = len(body) if isinstance(body, bytes) else body.length
     if status == 204 or (status == 304 and not length):
         pass
+    elif reply.trailers is not None and not is_bodiless and not is_http10 and wants_trailers(exchange.headers):
+        # Trailer fields need chunks, also where the body is here in one piece.
+        is_chunked = True
+        framing = b"transfer-encoding: chunked\r\n"
     elif length is not None:
         framing = b"content-length: %d\r\n" % length
-    elif not has_no_body(status, exchange.method) and not is_http10:
+    elif not is_bodiless and not is_http10:
         is_chunked = True
         framing = b"transfer-encoding: chunked\r\n"
     elapsed_ms = (now_s - exchange.started_s) * 1000

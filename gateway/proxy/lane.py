@@ -1,11 +1,26 @@
 """What the lanes have in common: the limits of a client connection and what a worker counts of them."""
 
 import asyncio
+import re
 import socket
 import struct
 from dataclasses import dataclass, field
+from time import monotonic
+from typing import Protocol
 
+from gateway.core import errors
+from gateway.core.client_address import TrustedProxies, client_address
+from gateway.core.errors import GatewayError
+from gateway.core.headers import Headers
+from gateway.observe.metrics import Gauge
+from gateway.observe.tracing import IdSource, next_traceparent
+from gateway.plugin_api import BodyStream, Exchange
+from gateway.proxy.error_reply import error_reply
+from gateway.proxy.heads import reply_head, wants_trailers
+from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.tunnel import Tunnel
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +37,117 @@ class LaneLimits:
 
 @dataclass(slots=True)
 class LaneState:
-    """Of all client connections of this worker."""
+    """Of all client connections of this worker, whichever lane has them."""
 
-    connections: int = 0
-    in_flight: int = 0
+    connections: Gauge
+    in_flight: Gauge
     tunnels: set[Tunnel] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneParts:
+    """What every lane is made of."""
+
+    pipeline: Pipeline
+    loop: asyncio.AbstractEventLoop
+    limits: LaneLimits
+    trusted: TrustedProxies
+    ids: IdSource
+    state: LaneState
+
+    def refusal(self, error: GatewayError, peer_ip: str) -> bytes:
+        """A whole reply, after which the connection ends, where no request could be read; counted and logged."""
+        now_s = monotonic()
+        exchange = Exchange(
+            method="-",
+            target="",
+            headers=Headers(),
+            peer_ip=peer_ip,
+            client_ip=peer_ip,
+            request_id=self.ids.request_id(),
+            started_s=now_s,
+        )
+        reply = exchange.reply = error_reply(error, exchange)
+        head, _ = reply_head(reply, exchange, now_s=now_s, is_http10=False, keep_alive=False)
+        exchange.outcome = "complete"
+        self.pipeline.finish(exchange)
+        assert isinstance(reply.body, bytes)
+        return head + reply.body
+
+    def identify(self, exchange: Exchange) -> None:
+        """Give the exchange its request id and trace context, and behind a trusted proxy its client's address.
+
+        What a client says of itself in these fields counts only where a trusted proxy passes it on.
+        """
+        headers = exchange.headers
+        exchange.request_id = self.ids.request_id()
+        if not exchange.is_trusted_peer:
+            exchange.traceparent = next_traceparent(None, self.ids.hex)
+            if b"tracestate" in headers:
+                headers.remove(b"tracestate")
+            return
+        incoming = headers.get(b"traceparent")
+        exchange.traceparent = next_traceparent(incoming, self.ids.hex)
+        if incoming is None or incoming[3:35] != exchange.traceparent[3:35]:
+            headers.remove(b"tracestate")
+        forwarded_for = headers.get_all(b"x-forwarded-for")
+        if forwarded_for:
+            exchange.client_ip = client_address(exchange.peer_ip, forwarded_for, self.trusted)
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given) is not None:
+            exchange.request_id = given.decode()
+
+
+class ReplySocket(Protocol):
+    """The client's side of a connection, as far as a reply needs it."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """None once the client has gone."""
+
+    @property
+    def writing_paused(self) -> bool:
+        """Whether the client takes no more at present."""
+
+    async def drain(self) -> None:
+        """Wait until it does. Raises ConnectionError where it has gone."""
+
+    def reset(self) -> None:
+        """Break the connection off so that no client can take the reply for whole."""
+
+
+async def send_stream(exchange: Exchange, body: BodyStream, client: ReplySocket, *, is_chunked: bool) -> bool:
+    """Move a reply's body to the client; False where it broke off, and then the connection has been reset.
+
+    Raises ConnectionError where the client has gone.
+    """
+    try:
+        while piece := await body.read():
+            transport = client.transport
+            if transport is None:
+                raise ConnectionResetError
+            if is_chunked:
+                transport.writelines((b"%x\r\n" % len(piece), piece, b"\r\n"))
+            else:
+                transport.write(piece)
+            exchange.bytes_out += len(piece)
+            if client.writing_paused:
+                await client.drain()
+    except GatewayError as error:
+        exchange.outcome = "broken"
+        exchange.error_code = error.kind.code
+        client.reset()
+        return False
+    if is_chunked and client.transport is not None:
+        client.transport.write(last_chunk(exchange, getattr(body, "trailers", None)))
+    return True
+
+
+def last_chunk(exchange: Exchange, trailers: Headers | None) -> bytes:
+    """The end of a chunked body, with its trailer fields where the client takes them."""
+    if trailers is None or not wants_trailers(exchange.headers):
+        return b"0\r\n\r\n"
+    return b"0\r\n%b\r\n" % b"".join([b"%b: %b\r\n" % line for line in trailers.lines])
 
 
 def reset_on_close(transport: asyncio.Transport) -> None:
@@ -36,3 +157,8 @@ def reset_on_close(transport: asyncio.Transport) -> None:
         linger = struct.pack("ii", 1, 0)
         with socket.socket(fileno=socket.dup(sock.fileno())) as twin:  # the loop's own object allows no options
             twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+def overloaded() -> GatewayError:
+    """More client connections than `gateway.limits.max_connections`."""
+    return GatewayError(errors.OVERLOADED, headers=[(b"retry-after", b"1")], close=True)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from gateway.plugin_api import BodyStream, BodyTransform
 
 # Above this, a piece is transformed in a thread: 64 KiB of JSON take brotli a millisecond, the thread costs a tenth.
-_INLINE_MAX = 64 * 1024
+INLINE_MAX = 64 * 1024
 
 RunInThread = Callable[..., Awaitable[bytes]]
 
@@ -32,7 +32,7 @@ class TransformedBody:
             if not piece:
                 self._is_ended = True
                 return self._transform.finish()
-            if len(piece) > _INLINE_MAX:
+            if len(piece) > INLINE_MAX:
                 output = await self._run_in_thread(self._transform.feed, piece)
             else:
                 output = self._transform.feed(piece)
@@ -54,6 +54,6 @@ async def transform_whole(body: bytes, transform: BodyTransform, run_in_thread: 
     def run() -> bytes:
         return transform.feed(body) + transform.finish()
 
-    if len(body) > _INLINE_MAX:
+    if len(body) > INLINE_MAX:
         return await run_in_thread(run)
     return run()

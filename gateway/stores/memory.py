@@ -28,12 +28,14 @@ class MemoryLimits:
     def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision:
         """Take `cost` tokens from every window of the key, or from none. Other windows are other buckets."""
         full_key = (key, windows)
-        buckets = self._buckets
-        stored = buckets.get(full_key)
+        stored = self._buckets.get(full_key)
         now_ms = self._now_ms()
         if stored is None:
             self._sweep(now_ms)
-        decision, buckets[full_key] = take(stored or (None,) * len(windows), windows, cost, now_ms)
+            decision, self._buckets[full_key] = take((None,) * len(windows), windows, cost, now_ms)
+        else:
+            # In place: to hash the windows once more costs as much as the rest of this method.
+            decision, stored[:] = take(stored, windows, cost, now_ms)
         return decision
 
     async def close(self) -> None:

@@ -31,9 +31,9 @@ class UpstreamShape:
 
 
 class Endpoint:
-    """One address of an upstream. `authority` is what it expects as Host."""
+    """One address of an upstream. `name` is its host and port, which it expects as Host."""
 
-    __slots__ = ("authority", "host", "name", "pool", "port", "tls", "weight")
+    __slots__ = ("host", "name", "pool", "port", "tls", "weight")
 
     def __init__(self, url: str, weight: int, pool: Pool) -> None:
         parts = urlsplit(url)
@@ -42,7 +42,6 @@ class Endpoint:
         self.port = parts.port or (443 if parts.scheme == "https" else 80)
         self.tls = ssl.create_default_context() if parts.scheme == "https" else None
         self.name = parts.netloc
-        self.authority = parts.netloc.encode()
         self.weight = weight
         self.pool = pool
 

@@ -83,7 +83,9 @@ class Mark(_Recording):
 
     name = "mark"
     stage = Stage.TRANSFORM
-    Policy = Annotated[MarkSettings, BeforeValidator(lambda value: {"words": value} if isinstance(value, list) else value)]
+    Policy = Annotated[
+        MarkSettings, BeforeValidator(lambda value: {"words": value} if isinstance(value, list) else value)
+    ]
 
     def __init__(self, policy: MarkSettings, route: RouteInfo, services: PluginServices) -> None:
         super().__init__(policy, route, services)
@@ -145,14 +147,18 @@ async def no_upstream(exchange: Exchange) -> Reply:
     return Reply(200)
 
 
-def compile_text(text: str, *, files: Mapping[str, str] | None = None, environ: Mapping[str, str] = ENVIRON) -> Snapshot:
+def compile_text(
+    text: str, *, files: Mapping[str, str] | None = None, environ: Mapping[str, str] = ENVIRON
+) -> Snapshot:
     """As `check_table`, over texts. Raises TableInvalid."""
     read_file, find_files = from_memory({"routes.yaml": text, **(files or {})})
     loaded = read_table("routes.yaml", PLUGINS, environ=environ, read_file=read_file, find_files=find_files)
     return compile_snapshot(loaded, offline_services(loaded), no_upstream)
 
 
-def problems_of(text: str, *, files: Mapping[str, str] | None = None, environ: Mapping[str, str] = ENVIRON) -> list[str]:
+def problems_of(
+    text: str, *, files: Mapping[str, str] | None = None, environ: Mapping[str, str] = ENVIRON
+) -> list[str]:
     """What an operator would read; empty where the table is good."""
     try:
         compile_text(text, files=files, environ=environ)

@@ -130,11 +130,12 @@ async def test_a_blocked_sink_costs_lines_not_time():
     reader, writer = os.pipe()
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     dropped = counter()
-    log = AccessLog(writer, dropped, pending_max_bytes=20_000)
+    # More than one batch: what was handed over and is not written counts as well.
+    log = AccessLog(writer, dropped, pending_max_bytes=100_000)
     for _ in range(1000):
         log.log(exchange(), 0.1)
     at_once = dropped.values[dropped.index]
-    assert 940 < at_once < 1000
+    assert 700 < at_once < 850
     await log.close(timeout_s=0.05)
     lost = dropped.values[dropped.index]
     assert lost > at_once

@@ -114,6 +114,12 @@ def test_a_full_buffer_takes_no_more_series_and_says_so(memory):
     assert found == {"gateway_metrics_overflow_total": 4, "kept_total": 1}
 
 
+def test_a_series_with_an_endless_name_is_not_exported():
+    memory = bytearray(1 << 20)
+    WorkerMetrics(memory).counter("hits", "Hits.", plan="x" * 5000).inc()
+    assert samples(memory) == {"gateway_metrics_overflow_total": 1}
+
+
 def test_a_torn_line_of_a_killed_worker_is_no_series():
     memory = bytearray(1 << 16)
     WorkerMetrics(memory).counter("hits", "Hits.").inc()

@@ -50,7 +50,7 @@ def test_a_preflight_is_answered_with_all_that_the_page_may_do() -> None:
 
 def test_the_usual_methods_and_headers_are_allowed_unless_said() -> None:
     allowed = head(preflight(build(Cors, [APP])))
-    assert allowed["access-control-allow-methods"] == "GET, HEAD, POST, PUT, PATCH, DELETE"
+    assert allowed["access-control-allow-methods"] == "DELETE, GET, HEAD, PATCH, POST, PUT"
     assert "Authorization" in allowed["access-control-allow-headers"].split(", ")
 
 

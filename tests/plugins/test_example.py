@@ -1,4 +1,4 @@
-"""How to test a plugin: build it from its policy as it stands in routes.yaml, call its hooks in the pipeline's order."""
+"""How to test a plugin: build it from its policy as routes.yaml has it, call its hooks in the order of the pipeline."""
 
 from typing import Any
 

@@ -135,7 +135,7 @@ def slow_match(table: list[Rule[str]], request: Request) -> Found[str] | NotFoun
     return Found(best.target, path_params(best, request[2]) or {}, rest)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(rules, max_size=8), st.lists(requests, min_size=1, max_size=5))
 def test_the_router_agrees_with_looking_at_every_rule(drawn: list[Rule[str]], asked: list[Request]) -> None:
     table = without_ties(named(drawn))

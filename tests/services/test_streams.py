@@ -98,10 +98,11 @@ async def test_echo_of_text_and_bytes(crm: Client) -> None:
         assert socket.close_code == 4001
 
 
-async def test_echo_refuses_messages_without_bound(crm: Client) -> None:
+async def test_echo_refuses_messages_over_its_bound(crm: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "MAX_MESSAGE_BYTES", 1000)
     async with crm.ws_connect("/crm/echo") as socket:
         assert socket.protocol is None
-        await socket.send_bytes(b"x" * (4 * 2**20 + 1))
+        await socket.send_bytes(b"x" * 1001)
         assert (await socket.receive()).type is WSMsgType.CLOSE
         assert socket.close_code == 1009
 

@@ -53,11 +53,15 @@ async def test_what_cannot_be_filtered_is_refused(database: Database, tenant: st
 
 async def test_a_row_of_another_tenant_is_not_written(database: Database, tenant: str, other: str) -> None:
     theirs = await add(database, other, "theirs")
+
+    async def write(row: Contact) -> None:
+        async with database.transaction(tenant) as session:
+            row.name = "changed"
+            session.add(row)
+
     for row in (Contact(tenant_id=other, name="forged", status="lead"), theirs):
         with pytest.raises(RuntimeError, match="a row of another"):
-            async with database.transaction(tenant) as session:
-                row.name = "changed"
-                session.add(row)
+            await write(row)
     async with database.transaction(other) as session:
         assert (await session.scalars(select(Contact.name))).all() == ["theirs"]
 

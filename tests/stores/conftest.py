@@ -1,8 +1,9 @@
 import itertools
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 
+from gateway.stores.redis import RedisLimits, open_store
 from tests.stores.redis_server import RedisServer
 
 
@@ -21,6 +22,20 @@ def own_redis() -> Iterator[RedisServer]:
     server = RedisServer()
     yield server
     server.kill()
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Callable[..., RedisLimits]]:
+    """`open_store`, with every store closed at the end of the test."""
+    stores: list[RedisLimits] = []
+
+    def open_one(*args: object, **options: object) -> RedisLimits:
+        stores.append(open_store(*args, **options))  # type: ignore[arg-type]
+        return stores[-1]
+
+    yield open_one
+    for store in stores:
+        await store.close()
 
 
 _numbers = itertools.count()

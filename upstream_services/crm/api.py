@@ -16,8 +16,8 @@ SERVICE = Service(
     resources=(contacts, deals),
     routes=(
         web.post("/crm/deals/{id}/convert", convert),
-        web.get("/crm/events", events),
-        web.get("/crm/echo", echo),
+        web.get("/crm/events", events, allow_head=False),
+        web.get("/crm/echo", echo, allow_head=False),
     ),
     contexts=(finance_client, streams),
     flags=(Flag("--finance-url", "http://127.0.0.1:8102", "where finance answers"),),

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +26,12 @@ from upstream_services.kit.tenancy import TENANT_HEADER, tenant_of
 TIMEOUT = ClientTimeout(total=5, connect=1)
 GST_RATE = 18  # percent, the rate of most services; the invoice is a draft and can be corrected
 PASSED_ON = ("X-Request-Id", "traceparent", "tracestate")
+
+
+class Made(BaseModel):
+    """What matters here of finance's answer."""
+
+    id: uuid.UUID
 
 
 async def finance_client(app: web.Application) -> AsyncIterator[None]:
@@ -65,7 +72,9 @@ async def ask_finance(request: web.Request, deal_id: uuid.UUID, invoice: dict[st
         async with request.app[HTTP_CLIENT].post("/finance/invoices", json=invoice, headers=headers) as reply:
             if reply.status not in (200, 201):
                 raise Problem(502, "finance_refused", f"finance answered {reply.status}")
-            return uuid.UUID((await reply.json())["id"])
+            return Made.model_validate_json(await reply.read()).id
+    except ValidationError:
+        raise Problem(502, "finance_refused", "finance gave no invoice") from None
     except (ClientError, TimeoutError):
         raise Problem(502, "finance_unavailable", "finance does not answer") from None
 

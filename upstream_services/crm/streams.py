@@ -68,12 +68,17 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     """`GET /crm/echo`: a WebSocket that sends back every text and binary message, and the client's close code."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
     protocols = [name.strip() for name in offered.split(",") if name.strip()][:1]
-    socket = web.WebSocketResponse(protocols=protocols, max_msg_size=MAX_MESSAGE_BYTES)
+    # aiohttp would answer every close with 1000
+    socket = web.WebSocketResponse(protocols=protocols, max_msg_size=MAX_MESSAGE_BYTES, autoclose=False)
     await socket.prepare(request)
     request.app[SOCKETS].add(socket)
-    async for message in socket:
+    while True:
+        message = await socket.receive()
         if message.type is WSMsgType.TEXT:
             await socket.send_str(message.data)
         elif message.type is WSMsgType.BINARY:
             await socket.send_bytes(message.data)
-    return socket
+        else:
+            if message.type is WSMsgType.CLOSE:
+                await socket.close(code=message.data or WSCloseCode.OK)
+            return socket

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from upstream_services.kit.database import Database
 from upstream_services.kit.endpoints import Endpoints
 from upstream_services.kit.errors import Problem, problems
-from upstream_services.kit.keys import DATABASE, DRAINING, SETTINGS
+from upstream_services.kit.keys import DATABASE, DRAINING, IN_FLIGHT, SETTINGS, InFlight
 from upstream_services.kit.resource import Resource
 from upstream_services.kit.settings import Flag, Settings
 from upstream_services.kit.tenancy import tenant_of
@@ -75,7 +75,17 @@ def _database_context(metadata: MetaData) -> Context:
     return context
 
 
-async def _drain(app: web.Application) -> None:
+@web.middleware
+async def _count(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Outermost: knows what is running, for the drain, during which every reply is the last on its connection."""
+    with request.app[IN_FLIGHT]:
+        reply = await handler(request)
+        if request.app[DRAINING].is_set() and not reply.prepared:
+            reply.force_close()
+        return reply
+
+
+async def _set_draining(app: web.Application) -> None:
     app[DRAINING].set()
 
 
@@ -83,11 +93,12 @@ def build_app(service: Service, settings: Settings) -> web.Application:
     """The application of a service, which needs `settings.database`; as it starts it creates missing tables."""
     if settings.database is None:
         raise ValueError("an application needs a database")
-    app = web.Application(middlewares=[problems, _require_tenant], client_max_size=MAX_BODY_BYTES)
+    app = web.Application(middlewares=[_count, problems, _require_tenant], client_max_size=MAX_BODY_BYTES)
     app[SETTINGS], app[DATABASE], app[DRAINING] = settings, Database(settings.database), asyncio.Event()
+    app[IN_FLIGHT] = InFlight()
     app.cleanup_ctx.append(_database_context(service.metadata))
     app.cleanup_ctx.extend(service.contexts)
-    app.on_shutdown.append(_drain)
+    app.on_shutdown.append(_set_draining)
     app.router.add_routes([web.get("/health/live", _live), web.get("/health/ready", _ready), *service.routes])
     siblings = {resource.name: resource for resource in service.resources}
     for resource in service.resources:

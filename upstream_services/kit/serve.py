@@ -10,7 +10,7 @@ import errno
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 
 import asyncpg
@@ -21,6 +21,7 @@ from upstream_services.kit.access_log import AccessLogger, log_to_stderr
 from upstream_services.kit.app import Service, build_app
 from upstream_services.kit.database import database_url
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from upstream_services.kit.keys import IN_FLIGHT
 from upstream_services.kit.process import stop_requested
 from upstream_services.kit.settings import Settings, parse
 
@@ -34,11 +35,18 @@ class StartError(Exception):
     """The service cannot start, for a reason that its operator can change."""
 
 
+async def _drain(runner: web.AppRunner, site: web.TCPSite, drain_s: float) -> None:
+    """Lets what is running end. Not left to aiohttp, which stops to read as well: an upload would never be whole."""
+    await site.stop()
+    await runner.app.shutdown()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(drain_s):
+            await runner.app[IN_FLIGHT].ended()
+
+
 async def _serve(service: Service, settings: Settings) -> None:
     stop = await stop_requested(with_stdin=settings.exit_with_parent)
-    runner = web.AppRunner(
-        build_app(service, settings), access_log_class=AccessLogger, shutdown_timeout=settings.drain_s
-    )
+    runner = web.AppRunner(build_app(service, settings), access_log_class=AccessLogger, shutdown_timeout=1)
     try:
         try:
             await runner.setup()
@@ -56,6 +64,7 @@ async def _serve(service: Service, settings: Settings) -> None:
         sys.stdout.write(json.dumps({"ready": True, "service": service.name, "url": f"http://{host}:{port}"}) + "\n")
         sys.stdout.flush()
         await stop.wait()
+        await _drain(runner, site, settings.drain_s)
     finally:
         await runner.cleanup()
 

@@ -1,0 +1,444 @@
+"""The hot subset at protocol level; anything else is handed to the aiohttp lane on the same connection.
+
+Theory of operation. A connection serves one exchange at a time, and where nothing has to be waited for it does so
+without a task: `data_received` parses the head (`core/plain_head.py`), runs the hooks and writes to a pooled upstream
+connection; that connection's `data_received` calls back here with the reply, which is written to the client. Whatever
+needs waiting (a hook, a new connection, a repeat, a body that streams) goes on in one task, with the same pipeline.
+
+    READING --whole plain request--> SERVING --reply written--> READING
+    READING --anything else--> handed over: the other lane's protocol gets the transport and the bytes so far
+
+Handing over happens between exchanges only and is final. Bodies up to `_BODY_INLINE_MAX` are taken here, once they are
+all there; larger ones stream, and are not plain.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+
+from gateway.core import errors
+from gateway.core.errors import GatewayError
+from gateway.core.headers import Headers
+from gateway.core.plain_head import PlainHead, parse_plain_head
+from gateway.plugin_api import BodyTransform, Exchange, Reply
+from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.error_reply import error_reply
+from gateway.proxy.heads import has_no_body, interim_head, reply_head
+from gateway.proxy.lane import LaneParts, overloaded, reset_on_close, send_stream
+from gateway.proxy.pipeline import Pending
+from gateway.proxy.transformed_body import INLINE_MAX
+from gateway.proxy.tunnel import SwitchingReply
+
+_BODY_INLINE_MAX = 64 * 1024
+_PIPELINED_MAX = 64 * 1024
+_SWEEP_S = 1.0
+
+
+class FastLane:
+    """Makes the protocol of each client connection. hand_over: makes the complete lane's protocol."""
+
+    def __init__(self, parts: LaneParts, hand_over: Callable[[], asyncio.Protocol]) -> None:
+        self.parts = parts
+        self.hand_over = hand_over
+        self.connections: set[FastConnection] = set()
+        self._is_closing = False
+        self._emptied: asyncio.Event | None = None
+        self._sweep_s = min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4)
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def __call__(self) -> "FastConnection":
+        return FastConnection(self)
+
+    def add(self, connection: "FastConnection") -> None:
+        self.connections.add(connection)
+        if self._sweeper is None:
+            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
+
+    def discard(self, connection: "FastConnection") -> None:
+        self.connections.discard(connection)
+        if self._emptied is not None and not self.connections:
+            self._emptied.set()
+
+    def close_idle(self) -> None:
+        """Let no connection take a further request; those at rest are closed at once."""
+        self._is_closing = True
+        for connection in list(self.connections):
+            connection.close_when_done()
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether each exchange is the last of its connection."""
+        return self._is_closing
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Give the exchanges under way `timeout_s` in all, then end what is left."""
+        if self.connections:
+            self._emptied = asyncio.Event()
+            try:
+                await asyncio.wait_for(self._emptied.wait(), timeout_s)
+            except TimeoutError:
+                for connection in list(self.connections):
+                    connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def _sweep(self) -> None:
+        """One timer for all connections: a timer each costs a microsecond a request, and memory while they rest."""
+        self._sweeper = None
+        now_s = monotonic()
+        for connection in list(self.connections):
+            connection.close_if_late(now_s)
+        if self.connections:
+            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
+
+
+class FastConnection(asyncio.Protocol):
+    """See the module's theory of operation."""
+
+    __slots__ = (
+        "_buffer",
+        "_drain_waiter",
+        "_exchange",
+        "_is_closing",
+        "_is_reading_paused",
+        "_keep_alive",
+        "_lane",
+        "_needed",
+        "_since_s",
+        "_task",
+        "_upstream",
+        "is_trusted",
+        "peer_ip",
+        "scheme",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, lane: FastLane) -> None:
+        self._lane = lane
+        self.transport: asyncio.Transport | None = None
+        self._buffer = b""
+        # How many bytes the buffer has to hold before it is worth looking at again.
+        self._needed = 0
+        self._exchange: Exchange | None = None
+        self._keep_alive = True
+        self._is_closing = False
+        self._is_reading_paused = False
+        self._task: asyncio.Task[None] | None = None
+        self._upstream: UpstreamConnection | None = None
+        self._drain_waiter: asyncio.Future[None] | None = None
+        self._since_s = 0.0
+        self.writing_paused = False
+        self.peer_ip = ""
+        self.is_trusted = False
+        self.scheme = "http"
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]  # a Transport on every loop there is
+        lane = self._lane
+        parts = lane.parts
+        connections = parts.state.connections
+        connections.inc()
+        lane.add(self)
+        if connections.value > parts.limits.max_connections:
+            self._refuse(overloaded())
+            return
+        peer = transport.get_extra_info("peername")
+        self.peer_ip = peer[0] if isinstance(peer, tuple) else ""
+        self.is_trusted = parts.trusted.is_trusted(self.peer_ip)
+        if transport.get_extra_info("sslcontext") is not None:
+            self.scheme = "https"
+        self._since_s = monotonic()
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_closing and self._exchange is None:
+            return
+        if self._buffer:
+            data = self._buffer + data
+        if self._exchange is not None or len(data) < self._needed or self.writing_paused:
+            self._buffer = data
+            if self._exchange is not None and len(data) > _PIPELINED_MAX and not self._is_reading_paused:
+                assert self.transport is not None
+                self._is_reading_paused = True
+                self.transport.pause_reading()
+            return
+        self._read(data)
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_result(None)
+        if self._exchange is None and self._buffer:
+            self._read_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        lane = self._lane
+        self.transport = None
+        lane.parts.state.connections.dec()
+        lane.discard(self)
+        if self._drain_waiter is not None and not self._drain_waiter.done():
+            self._drain_waiter.set_exception(ConnectionResetError())
+        if self._task is not None:
+            self._task.cancel()
+        elif self._exchange is not None:
+            upstream, self._upstream = self._upstream, None
+            if upstream is not None:
+                upstream.close()
+            self._finish(self._exchange, "client_gone")
+
+    # -- for the lane -----------------------------------------------------------------------------------------------
+
+    def close_when_done(self) -> None:
+        """Take no further request."""
+        self._is_closing = True
+        if self._exchange is None and self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        """End the connection whatever it does."""
+        self._is_closing = True
+        if self.transport is not None:
+            self.transport.abort()
+
+    def close_if_late(self, now_s: float) -> None:
+        """Close a connection that has waited too long for its next request, or for the rest of one."""
+        if self._exchange is not None or self._is_closing:
+            return
+        limits = self._lane.parts.limits
+        if self._buffer or self._since_s == 0.0:
+            if now_s - self._since_s >= limits.header_timeout_s:
+                self._refuse(GatewayError(errors.REQUEST_TIMEOUT))
+        elif now_s - self._since_s >= limits.idle_timeout_s:
+            self.close_when_done()
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def _read(self, data: bytes) -> None:
+        """Serve the request at the front of the bytes, wait for the rest of it, or hand everything over."""
+        parts = self._lane.parts
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > parts.limits.header_max:
+            if end < 0 and len(data) <= parts.limits.header_max:
+                self._wait_for(data, 0)
+            else:
+                self._hand_over(data)
+            return
+        head = parse_plain_head(data[:end])
+        if head is None or head.length > _BODY_INLINE_MAX or len(head.headers) > parts.limits.header_count_max:
+            self._hand_over(data)
+            return
+        body_start = end + 4
+        body_end = body_start + head.length
+        if len(data) < body_end:
+            self._wait_for(data, body_end)
+            return
+        self._buffer = data[body_end:]
+        self._needed = 0
+        self._serve(head, data[body_start:body_end])
+
+    def _wait_for(self, data: bytes, needed: int) -> None:
+        if not self._buffer:
+            self._since_s = monotonic()
+        self._buffer = data
+        self._needed = needed
+
+    def _read_on(self) -> None:
+        """Look at what came while an exchange was served."""
+        data = self._buffer
+        if self._exchange is None and data and len(data) >= self._needed and not self._is_closing:
+            self._buffer = b""
+            self._read(data)
+
+    def _hand_over(self, data: bytes) -> None:
+        transport = self.transport
+        assert transport is not None
+        lane = self._lane
+        self.transport = None
+        lane.parts.state.connections.dec()
+        lane.discard(self)
+        protocol = lane.hand_over()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
+
+    # -- serving ----------------------------------------------------------------------------------------------------
+
+    def _serve(self, head: PlainHead, body: bytes) -> None:
+        parts = self._lane.parts
+        exchange = Exchange(
+            method=head.method,
+            target=head.target,
+            headers=head.headers,
+            body=body,
+            scheme=self.scheme,
+            authority=head.authority,
+            peer_ip=self.peer_ip,
+            client_ip=self.peer_ip,
+            is_trusted_peer=self.is_trusted,
+            started_s=monotonic(),
+        )
+        exchange.bytes_in = head.length
+        exchange.send_interim = self.send_interim
+        self._exchange = exchange
+        self._keep_alive = head.keep_alive
+        parts.identify(exchange)
+        parts.state.in_flight.inc()
+        pending = parts.pipeline.enter(exchange)
+        if pending is None:
+            forwarder = exchange.forwarder
+            if forwarder is not None:
+                self._upstream = forwarder.start(exchange, self._on_outcome)
+                if self._upstream is not None:
+                    return
+        elif isinstance(pending, Reply):
+            self._answer(exchange, pending)
+            return
+        self._go_on(exchange, pending)
+
+    def _on_outcome(self, outcome: Reply | GatewayError) -> None:
+        """From the upstream's connection: how the first attempt ended."""
+        self._upstream = None
+        exchange = self._exchange
+        assert exchange is not None
+        if not exchange.forwarder.judge(exchange, outcome):
+            self._go_on(exchange, None)
+        elif isinstance(outcome, Reply):
+            self._answer(exchange, outcome)
+        else:
+            self._answer(exchange, error_reply(outcome, exchange))
+
+    def _answer(self, exchange: Exchange, reply: Reply) -> None:
+        """The reply is here: send it now if all of it can be, else in a task."""
+        transforms = self._lane.parts.pipeline.leave(exchange, reply)
+        reply = exchange.reply or reply
+        body = reply.body
+        if not isinstance(body, bytes) or (transforms and len(body) > INLINE_MAX):
+            self._task = self._lane.parts.loop.create_task(self._send_later(exchange, transforms))
+            return
+        for transform in transforms:
+            body = reply.body = transform.feed(body) + transform.finish()
+        self._send_whole(exchange, reply, body)
+
+    def _go_on(self, exchange: Exchange, pending: Pending) -> None:
+        self._task = self._lane.parts.loop.create_task(self._handle_later(exchange, pending))
+
+    def _send_whole(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+        transport = self.transport
+        if transport is None:
+            return
+        keep_alive = self._keep_alive and not reply.close and not self._is_closing
+        head, _ = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
+        if has_no_body(reply.status, exchange.method):
+            transport.write(head)
+        else:
+            exchange.bytes_out = len(body)
+            transport.write(head + body)
+        self._end(exchange, keep_alive=keep_alive)
+
+    def _end(self, exchange: Exchange, *, keep_alive: bool) -> None:
+        self._finish(exchange, "complete")
+        self._since_s = monotonic()
+        transport = self.transport
+        if transport is None:
+            return
+        if not keep_alive or self._is_closing:
+            self._is_closing = True
+            transport.close()
+            return
+        if self._is_reading_paused:
+            self._is_reading_paused = False
+            transport.resume_reading()
+        if self._buffer:
+            # Not from here: a long pipeline would nest as deep as it is long.
+            self._lane.parts.loop.call_soon(self._read_on)
+
+    def _finish(self, exchange: Exchange, outcome: str) -> None:
+        self._exchange = None
+        self._task = None
+        exchange.outcome = exchange.outcome or outcome
+        parts = self._lane.parts
+        parts.state.in_flight.dec()
+        parts.pipeline.finish(exchange)
+
+    # -- what has to wait: one task an exchange ---------------------------------------------------------------------
+
+    async def _handle_later(self, exchange: Exchange, pending: Pending) -> None:
+        try:
+            reply = await self._lane.parts.pipeline.handle(exchange, pending, is_entered=True)
+        except asyncio.CancelledError:
+            self._finish(exchange, "client_gone")
+            raise
+        await self._send(exchange, reply)
+
+    async def _send_later(self, exchange: Exchange, transforms: list[BodyTransform]) -> None:
+        try:
+            reply = await self._lane.parts.pipeline.transform(exchange, transforms)
+        except asyncio.CancelledError:
+            self._finish(exchange, "client_gone")
+            raise
+        await self._send(exchange, reply)
+
+    async def _send(self, exchange: Exchange, reply: Reply) -> None:
+        body = reply.body
+        if isinstance(body, bytes):
+            self._send_whole(exchange, reply, body)
+            return
+        assert not isinstance(reply, SwitchingReply), "an upgrade is not plain"
+        keep_alive = self._keep_alive and not reply.close and not self._is_closing
+        is_whole = False
+        try:
+            transport = self.transport
+            if transport is None:
+                raise ConnectionResetError
+            head, is_chunked = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
+            transport.write(head)
+            if not has_no_body(reply.status, exchange.method):
+                is_whole = await send_stream(exchange, body, self, is_chunked=is_chunked)
+            else:
+                is_whole = True
+        except (ConnectionError, asyncio.CancelledError):
+            self._finish(exchange, "client_gone")
+            return
+        finally:
+            body.close()
+        if is_whole:
+            self._end(exchange, keep_alive=keep_alive)
+        else:
+            self._finish(exchange, "broken")
+
+    # -- `lane.ReplySocket` -----------------------------------------------------------------------------------------
+
+    async def drain(self) -> None:
+        """Wait while the client takes no more. Raises ConnectionError where it has gone."""
+        if self.transport is None:
+            raise ConnectionResetError
+        if self.writing_paused:
+            self._drain_waiter = self._lane.parts.loop.create_future()
+            await self._drain_waiter
+
+    def reset(self) -> None:
+        """Break the connection off so that no client can take the reply for whole."""
+        if self.transport is not None:
+            reset_on_close(self.transport)
+            self.transport.abort()
+
+    def send_interim(self, status: int, lines: Headers) -> None:
+        """Pass a 1xx reply on."""
+        if self.transport is not None:
+            self.transport.write(interim_head(status, lines))
+
+    def _refuse(self, error: GatewayError) -> None:
+        self._is_closing = True
+        if self.transport is not None:
+            self.transport.write(self._lane.parts.refusal(error, self.peer_ip))
+            self.transport.close()
+
+    def __repr__(self) -> str:
+        doing = "serving" if self._exchange is not None else "closing" if self._is_closing else "reading"
+        return f"<FastConnection {self.peer_ip} {doing}>"

@@ -1,0 +1,123 @@
+"""Processes of the bench: started on one processor, measured with all their children, ended by their id."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+_START_S = 20.0
+_STOP_S = 5.0
+_POLL_S = 0.02
+
+
+class StartFailed(Exception):  # noqa: N818 - what happened to the process
+    """A process did not come up; the text is the last line that it wrote."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on, all different."""
+    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in held]
+    for each in held:
+        each.close()
+    return ports
+
+
+class Process:
+    """A program and its children on one processor. What it prints goes to `<name>.out` in the folder."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], folder: Path, processor: int, environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self._output = folder / f"{name}.out"
+        with self._output.open("ab") as output:
+            self._popen = subprocess.Popen(
+                ["taskset", "-c", str(processor), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **environment},
+                # Ctrl-C at a terminal is for the bench, which then ends its processes one by one.
+                start_new_session=True,
+            )
+
+    def wait_until_listening(self, port: int) -> None:
+        """Raises StartFailed."""
+        give_up_s = time.monotonic() + _START_S
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            except OSError:
+                if self._popen.poll() is not None:
+                    raise StartFailed(self._last_words()) from None
+                if time.monotonic() > give_up_s:
+                    raise StartFailed(f"nothing listens after {_START_S:g} s; {self._last_words()}") from None
+            time.sleep(_POLL_S)
+
+    def cpu_s(self) -> float:
+        """User and system time so far, of the whole tree (proc_pid_stat(5), utime and stime)."""
+        ticks = 0
+        for pid in _tree(self._popen.pid):
+            fields = _stat(pid)
+            if fields:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICKS_PER_S
+
+    def rss_mib(self) -> float:
+        """Resident memory of the whole tree; pages that its processes share count in each."""
+        return sum(int(fields[21]) for pid in _tree(self._popen.pid) if (fields := _stat(pid))) * _PAGE_BYTES / 2**20
+
+    def stop(self) -> None:
+        """End it and what it started. Harmless if it has ended."""
+        if self._popen.poll() is None:
+            self._popen.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(_STOP_S)
+        # It leads a group of its own; the gateway's worker does too, and ends when its supervisor has.
+        with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+    def _last_words(self) -> str:
+        lines = self._output.read_text(errors="replace").replace(f"{self._output.parent}/", "").split("\n")
+        return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it wrote nothing")
+
+
+def processor_busy_s(processor: int) -> float:
+    """Time that the processor has worked for anybody, so far (proc_stat(5): all but idle and iowait)."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *ticks = line.split()
+        if name == f"cpu{processor}":
+            user, nice, system, _, _, irq, softirq, steal = map(int, ticks[:8])
+            return (user + nice + system + irq + softirq + steal) / _TICKS_PER_S
+    raise LookupError(f"no processor {processor} in /proc/stat")
+
+
+def _tree(root: int) -> list[int]:
+    """The process and all below it, parents first."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            fields = _stat(int(entry.name))
+            if fields:
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, ())
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the command's name, which itself may hold blanks and parentheses; empty if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []

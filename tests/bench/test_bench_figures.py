@@ -1,0 +1,124 @@
+"""The bench must not print a figure that was not measured, nor miss the time of a proxy's children."""
+
+import os
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.bench.load import Figures, RoundFailed, medians, read_report
+from tests.bench.processes import Process, StartFailed, free_ports
+from tests.bench.proxies import PEERS, Bench
+from tests.bench.table import render
+from tests.bench.work import WORK, Work
+
+FIGURES = Figures(cpu_us=40.0, requests_per_s=20_000, p50_ms=1.5, p99_ms=3.25, rss_mib=60, busy=0.8, others=0.01)
+ROW = Work("row", "the row", "plain", "1k.json", ("nginx", "HAProxy"))
+LISTENING_CHILD = """
+import socket, sys, time
+while time.process_time() < 0.3: pass
+server, accepted = socket.create_server(("127.0.0.1", int(sys.argv[1]))), []
+while True: accepted.append(server.accept())
+"""
+PARENT = f"""
+import subprocess, sys
+subprocess.run([sys.executable, "-c", {LISTENING_CHILD!r}, sys.argv[1]])
+"""
+
+
+def cells(table: str, label: str) -> list[str]:
+    line = next(line for line in table.splitlines() if f"| {label} " in line)
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_ratios_are_own_over_peer_and_a_missing_peer_is_a_dash() -> None:
+    table = render([ROW], {("row", "gateway"): FIGURES, ("row", "nginx"): replace(FIGURES, cpu_us=20.0)})
+    assert cells(table, "CPU µs/request") == [
+        "the row",
+        "CPU µs/request",
+        "40.0",
+        "20.0",
+        "-",
+        "-",
+        "-",
+        "2.00",
+        "-",
+        "-",
+    ]
+    assert cells(table, "requests/s")[2:8] == ["20,000", "20,000", "-", "-", "-", "1.00"]
+    assert cells(table, "p50 / p99 ms")[2] == "1.5 / 3.2"
+    assert cells(table, "own / others' processor %")[2] == "80 / 1"
+    assert "Not measured" not in table
+
+
+def test_a_failure_is_a_dash_and_its_reason_stands_below_once() -> None:
+    other = replace(ROW, name="other", title="the other row")
+    reason = "did not start: no such option"
+    table = render([ROW, other], {("row", "HAProxy"): reason, ("other", "HAProxy"): reason})
+    assert cells(table, "CPU µs/request")[2:] == ["-"] * 8
+    assert table.endswith("Not measured:\n- HAProxy: did not start: no such option (the row; the other row)")
+
+
+def test_medians_are_taken_figure_by_figure() -> None:
+    rounds = [replace(FIGURES, cpu_us=cpu, p99_ms=p99) for cpu, p99 in ((1, 9), (2, 7), (30, 8))]
+    assert medians(rounds) == replace(FIGURES, cpu_us=2, p99_ms=8)
+
+
+@pytest.mark.parametrize(
+    ("output", "errors", "message"),
+    [
+        ('{"requests": 10, "duration_us": 1, "p50_us": 1, "p99_us": 1, "failed": 3}', "", "3 of 10 requests failed"),
+        ('{"requests": 0, "duration_us": 1, "p50_us": 1, "p99_us": 1, "failed": 0}', "", "0 of 0 requests failed"),
+        ("", "unable to connect to 127.0.0.1:1 Connection refused\n", "unable to connect"),
+        ("Usage: wrk <options> <url>", "", "Usage"),
+    ],
+)
+def test_a_round_with_failures_is_no_measurement(output: str, errors: str, message: str) -> None:
+    with pytest.raises(RoundFailed, match=message):
+        read_report(output, errors)
+
+
+def test_the_report_is_the_last_line() -> None:
+    line = '{"requests": 10, "duration_us": 2000000, "p50_us": 1, "p99_us": 5, "failed": 0}'
+    assert read_report(f"Running 1s test\n  10 requests\n{line}\n", "")["p99_us"] == 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_time_of_children_counts(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    processor = min(os.sched_getaffinity(0))
+    process = Process("burner", [sys.executable, "-c", PARENT, str(port)], tmp_path, processor, {})
+    try:
+        process.wait_until_listening(port)
+        assert process.cpu_s() >= 0.29
+        assert process.rss_mib() > 5
+        held = socket.create_connection(("127.0.0.1", port))
+    finally:
+        process.stop()
+    with held:
+        # The child has gone with its parent, else this would wait for ever.
+        assert held.recv(1) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs taskset")
+def test_what_does_not_start_says_why(tmp_path: Path) -> None:
+    (port,) = free_ports(1)
+    program = f"import sys; sys.exit('cannot read {tmp_path}/config')"
+    process = Process("broken", [sys.executable, "-c", program], tmp_path, min(os.sched_getaffinity(0)), {})
+    with pytest.raises(StartFailed, match=r"^cannot read config$"):
+        process.wait_until_listening(port)
+    process.stop()
+
+
+def test_every_template_has_all_its_values(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, proxy_processor=0, load_processor=0, secret="of-the-bench")
+    values = {"plain": 1, "secured": 2, "gzip": 3, "metrics": 4, "jwks": "{}", "store": "memory://", "more_routes": ""}
+    for template in (*(peer.template for peer in PEERS), "upstream.conf", "body_paths.conf", "routes.yaml"):
+        assert "@@" not in bench.render(template, values).read_text()
+
+
+def test_each_work_has_a_name_of_its_own_and_known_peers() -> None:
+    assert len({work.name for work in WORK}) == len(WORK)
+    assert {peer for work in WORK for peer in work.peers} <= {peer.name for peer in PEERS}
