@@ -27,7 +27,6 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.memory import MemoryLimits
-from gateway.stores.redis import open_store
 from gateway.upstreams.registry import Registry, UpstreamShape
 
 T = TypeVar("T")
@@ -110,8 +109,7 @@ class ServingGateway:
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random())
         self._local_limits = MemoryLimits(_wall_ms)
-        store = loaded.table.gateway.store
-        self._store: RateLimitStore = MemoryLimits(_wall_ms) if store == "memory://" else open_store(store)
+        self._store = _open_limits(loaded.table.gateway.store)
         self._closers: list[Any] = []
         forwarder = Forwarder(loop)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
@@ -268,6 +266,15 @@ def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessL
         return None
     dropped = metrics.counter("gateway_access_log_dropped", "Access log lines that the sink did not take")
     return AccessLog(1 if settings.access_log == "-" else settings.access_log, dropped)
+
+
+def _open_limits(url: str) -> RateLimitStore:
+    if url == "memory://":
+        return MemoryLimits(_wall_ms)
+    # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
+    from gateway.stores.redis import open_store
+
+    return open_store(url)
 
 
 def _wall_ms() -> int:

@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     found = make_parser().parse_args(arguments)
     try:
-        return int(found.run(found))
+        code = int(found.run(found))
+        sys.stdout.flush()
+        return code
     except TableInvalid as invalid:
         for problem in invalid.problems:
             sys.stderr.write(f"{problem}\n")

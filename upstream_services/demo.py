@@ -14,6 +14,7 @@ import importlib
 import json
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -83,32 +84,46 @@ def _ports(text: str) -> tuple[int, ...]:
     return ports
 
 
+def _port_in_use(ports: Sequence[int]) -> int | None:
+    """The first port that somebody listens on: better said now than by a service's log in some seconds."""
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return port
+    return None
+
+
 def _stop_early(_number: int, _frame: object) -> NoReturn:
     raise SystemExit(0)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the demo. Returns the exit code: 0, 1 where a part of it does not start or dies; 2 is for bad flags."""
+    """Runs the demo. Returns 0, or 1 where a part of it does not start or dies; exits with 2 for bad flags."""
     parser = OneLineParser(prog="demo", description="The four services with data, on one embedded PostgreSQL.")
     parser.add_argument("--data", type=Path, help="folder that keeps the data; default: a temporary one")
     parser.add_argument("--ports", type=_ports, default="8101,8102,8103,8104", help=",".join(SERVICES))
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     found = parser.parse_args(arguments)
+    if (taken := _port_in_use(found.ports)) is not None:
+        parser.error(f"port {taken} of 127.0.0.1 is in use or not ours to use")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_early)
-    with ExitStack() as stack:
-        try:
-            if found.data is None:
-                data = Path(tempfile.mkdtemp(prefix="suite-demo-"))
-                stack.callback(shutil.rmtree, data, ignore_errors=True)
-            else:
-                data = found.data.absolute()
-                data.mkdir(parents=True, exist_ok=True)
+    code = 0
+    data = found.data.absolute() if found.data else Path(tempfile.mkdtemp(prefix="suite-demo-"))
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        with ExitStack() as stack:
             _run(stack, data, found.ports, exit_with_parent=found.exit_with_parent)
-        except (DemoError, OSError) as error:
-            sys.stderr.write(f"demo: {error}\n")
-            return 1
-    return 0
+    except (DemoError, OSError) as error:
+        sys.stderr.write(f"demo: {error}\n")
+        code = 1
+    finally:
+        if found.data is None:  # the logs stay where the line above sends people to read them
+            shutil.rmtree(data / "postgres" if code else data, ignore_errors=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -100,5 +101,7 @@ def _be_a_service(run: Callable[[], int], parent: socket.socket, log: Path) -> N
         os.dup2(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644), 2)
         os.closerange(3, MAX_FILES)
         code = run()
+    except Exception:
+        traceback.print_exc()  # to the log
     finally:
         os._exit(code)

@@ -70,6 +70,9 @@ TARGET_TOO_LONG = _kind("target_too_long", 414, "The request target is too long"
 EXPECTATION_FAILED = _kind("expectation_failed", 417, "Unknown expectation", _GATEWAY, "http_request_error")
 HEADERS_TOO_LARGE = _kind("headers_too_large", 431, "The headers are too large", _GATEWAY, "http_request_error")
 NOT_IMPLEMENTED = _kind("not_implemented", 501, "Not supported", _GATEWAY, "http_request_error")
+VERSION_NOT_SUPPORTED = _kind(
+    "version_not_supported", 505, "HTTP version not supported", _GATEWAY, "http_request_error"
+)
 
 # auth
 TOKEN_MISSING = _kind("token_missing", 401, "A token is needed", _POLICY, "http_request_denied")

@@ -16,7 +16,7 @@ class Identity:
     tenant, user, plan: claims or properties of the key; None where the credential does not say.
     scopes: granted scopes. claims: everything the credential says, for `allow: modules` and the like.
     credential: "jwt:<profile>" or "api_key:<profile>"; key: a stable, non-secret name of the API key, for `by: key`.
-    upstream_headers: the lines for the upstream, encoded once for the life of the token; upstream_block: as bytes.
+    upstream_headers: the lines for the upstream, encoded once for the life of the token; upstream_lines: as text.
     """
 
     __slots__ = (
@@ -26,8 +26,8 @@ class Identity:
         "plan",
         "scopes",
         "tenant",
-        "upstream_block",
         "upstream_headers",
+        "upstream_lines",
         "user",
     )
 
@@ -60,7 +60,7 @@ class Identity:
             if value is not None
         ]
         self.upstream_headers: tuple[HeaderLine, ...] = tuple(lines)
-        self.upstream_block = b"".join([b"%b: %b\r\n" % line for line in lines])
+        self.upstream_lines = [b": ".join(line) for line in lines]
 
     def __repr__(self) -> str:
         return f"<Identity {self.credential} tenant={self.tenant!r} user={self.user!r} plan={self.plan!r}>"

@@ -122,13 +122,6 @@ class AccessLog:
         )
 
 
-def open_access_log(target: str, dropped: Counter) -> AccessLog | None:
-    """target: "-" for standard output, "none" for no log, or the path of a file. Raises OSError."""
-    if target == "none":
-        return None
-    return AccessLog(1 if target == "-" else target, dropped)
-
-
 def _object(pairs: dict[str, str]) -> str:
     return "{" + ",".join([f"{quote(key)}:{quote(value)}" for key, value in pairs.items()]) + "}"
 

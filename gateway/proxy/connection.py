@@ -25,6 +25,7 @@ import httptools
 from gateway.core import errors
 from gateway.core.errors import ErrorKind, GatewayError
 from gateway.core.headers import HeaderLine, Headers, connection_options
+from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import NOT_RETURNED, has_no_body
 
@@ -317,7 +318,10 @@ class UpstreamConnection(asyncio.Protocol):
                 # Nobody asked: a late error page or a smuggled reply must not become the answer to the next request.
                 self.close()
             return
-        self._is_silent = False
+        if self._is_silent:
+            self._is_silent = False
+            if self._take_plain(data):
+                return
         if self._idle_timeout_s is not None:
             self.last_active_s = self._loop.time()
         try:
@@ -408,8 +412,7 @@ class UpstreamConnection(asyncio.Protocol):
                     raise _BadReply("its Transfer-Encoding is not chunked")
                 is_chunked = True
             elif name == b"keep-alive":
-                found = _KEEP_ALIVE_TIMEOUT.search(line[1])
-                self.keep_alive_hint_s = float(found[1]) if found else None
+                self._read_keep_alive(line[1])
             elif name == b"upgrade":
                 self.upgrade = line[1]
             elif name == b"connection":
@@ -440,6 +443,30 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_complete = True
 
     # -- internals --------------------------------------------------------------------------------------------------
+
+    def _take_plain(self, data: bytes) -> bool:
+        """Take a reply that is here whole and plain, past the parser: it is most of them, at half the cost."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > _HEAD_MAX or self._method == "HEAD":
+            return False
+        head = parse_plain_reply_head(data[:end])
+        if head is None or end + 4 + head.length != len(data):
+            return False
+        reply = Reply(
+            head.status, Headers([line for line in head.fields if line[0] not in NOT_RETURNED]), data[end + 4 :]
+        )
+        for name, value in head.fields:
+            if name == b"keep-alive":
+                self._read_keep_alive(value)
+        self._keep_alive = head.keep_alive
+        self._is_complete = True
+        self._state = "BODY"
+        self._deliver(reply)
+        return True
+
+    def _read_keep_alive(self, value: bytes) -> None:
+        found = _KEEP_ALIVE_TIMEOUT.search(value)
+        self.keep_alive_hint_s = float(found[1]) if found else None
 
     def _deliver(self, reply: Reply) -> None:
         """The head is here, perhaps all of it: call back."""

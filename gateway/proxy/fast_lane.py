@@ -160,6 +160,9 @@ class FastConnection(asyncio.Protocol):
             data = self._buffer + data
         if self._exchange is not None or len(data) < self._needed or self.writing_paused:
             self._buffer = data
+            if self._needed:
+                # Amid a body only silence counts, not how long it takes in all.
+                self._since_s = monotonic()
             if self._exchange is not None and len(data) > _PIPELINED_MAX and not self._is_reading_paused:
                 assert self.transport is not None
                 self._is_reading_paused = True
@@ -230,7 +233,13 @@ class FastConnection(asyncio.Protocol):
                 self._hand_over(data)
             return
         head = parse_plain_head(data[:end])
-        if head is None or head.length > _BODY_INLINE_MAX or len(head.headers) > parts.limits.header_count_max:
+        limits = parts.limits
+        if (
+            head is None
+            or head.length > _BODY_INLINE_MAX
+            or len(head.headers) > limits.header_count_max
+            or len(head.target) > limits.target_max
+        ):
             self._hand_over(data)
             return
         body_start = end + 4
@@ -321,15 +330,17 @@ class FastConnection(asyncio.Protocol):
         if not isinstance(body, bytes) or (transforms and len(body) > INLINE_MAX):
             self._task = self._lane.parts.loop.create_task(self._send_later(exchange, transforms))
             return
-        for transform in transforms:
-            body = reply.body = transform.feed(body) + transform.finish()
-        self._send_whole(exchange, reply, body)
+        if transforms:
+            reply = self._lane.parts.pipeline.transform_now(exchange, transforms)
+        self._send_whole(exchange, reply)
 
     def _go_on(self, exchange: Exchange, pending: Pending) -> None:
         self._task = self._lane.parts.loop.create_task(self._handle_later(exchange, pending))
 
-    def _send_whole(self, exchange: Exchange, reply: Reply, body: bytes) -> None:
+    def _send_whole(self, exchange: Exchange, reply: Reply) -> None:
         transport = self.transport
+        body = reply.body
+        assert isinstance(body, bytes)
         if transport is None:
             return
         keep_alive = self._keep_alive and not reply.close and not self._is_closing
@@ -387,7 +398,7 @@ class FastConnection(asyncio.Protocol):
     async def _send(self, exchange: Exchange, reply: Reply) -> None:
         body = reply.body
         if isinstance(body, bytes):
-            self._send_whole(exchange, reply, body)
+            self._send_whole(exchange, reply)
             return
         assert not isinstance(reply, SwitchingReply), "an upgrade is not plain"
         keep_alive = self._keep_alive and not reply.close and not self._is_closing

@@ -267,9 +267,9 @@ def _framing(method: str, body: bytes | BodyStream) -> tuple[bytes, bool]:
     """The line that frames the request body, and whether it goes in chunks."""
     length = len(body) if isinstance(body, bytes) else body.length
     if length is None:
-        return b"transfer-encoding: chunked\r\n", True
+        return b"transfer-encoding: chunked", True
     if length or method in _BODY_EXPECTED:
-        return b"content-length: %d\r\n" % length, False
+        return b"content-length: %d" % length, False
     return b"", False
 
 

@@ -33,10 +33,11 @@ _SET_BY_GATEWAY = frozenset(
         b"x-request-id",
     }
 )
-_NOT_FORWARDED = (
+_NOT_FORWARDED = _underscore_twins(
     HOP_BY_HOP
-    | frozenset({b"host", b"content-length", b"expect", b"traceparent", b"forwarded"})
-    | _underscore_twins(IDENTITY_HEADERS | _SET_BY_GATEWAY)
+    | {b"host", b"content-length", b"expect", b"traceparent", b"forwarded"}
+    | IDENTITY_HEADERS
+    | _SET_BY_GATEWAY
 )
 # Framing is the lane's; the request id is set by the gateway, once.
 NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
@@ -59,32 +60,34 @@ def request_head(exchange: Exchange, target: str, authority: str, *, framing: by
     """The head for an upstream.
 
     authority: the endpoint's own, for Host; the client's travels in X-Forwarded-Host. framing: the Content-Length or
-    Transfer-Encoding line, or b"". upgrade: the protocol asked for, else None.
+    Transfer-Encoding line without its end, or b"". upgrade: the protocol asked for, else None.
     """
     headers = exchange.headers
     forwarded_for, scheme, forwarded_host = exchange.peer_ip, exchange.scheme, exchange.authority
     if exchange.is_trusted_peer:
         forwarded_for, scheme, forwarded_host = _forwarded(exchange)
-    identity = exchange.identity
-    parts = [
+    # Lines without their ends, so that no piece, empty or not, can end the head early.
+    lines = [
         (
             f"{exchange.method} {target} HTTP/1.1\r\nhost: {authority}\r\n"
             f"x-forwarded-for: {forwarded_for}\r\nx-forwarded-proto: {scheme}\r\n"
-            f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}\r\ntraceparent: "
+            f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}"
         ).encode("latin-1"),
-        exchange.traceparent,
-        b"\r\n",
-        framing,
-        b"" if identity is None else identity.upstream_block,
-        *[b"%b: %b\r\n" % line for line in headers.lines if line[0] not in _NOT_FORWARDED],
-        b"via: 1.1 gateway\r\n",
+        b"traceparent: " + exchange.traceparent,
+        *[b": ".join(line) for line in headers.lines if line[0] not in _NOT_FORWARDED],
+        b"via: 1.1 gateway",
     ]
+    if framing:
+        lines.append(framing)
+    identity = exchange.identity
+    if identity is not None:
+        lines += identity.upstream_lines
     if upgrade is not None:
-        parts.append(b"connection: upgrade\r\nupgrade: %b\r\n" % upgrade)
+        lines.append(b"connection: upgrade\r\nupgrade: " + upgrade)
     elif b"te" in headers and wants_trailers(headers):
-        parts.append(b"te: trailers\r\nconnection: te\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+        lines.append(b"te: trailers\r\nconnection: te")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)
 
 
 def _forwarded(exchange: Exchange) -> tuple[str, str, str]:
@@ -107,7 +110,7 @@ def wants_trailers(headers: Headers) -> bool:
 
 
 _STATUS_LINES = {
-    status: f"HTTP/1.1 {status} {phrase}\r\n".encode()
+    status: f"HTTP/1.1 {status} {phrase}".encode()
     for status, phrase in [(code, "") for code in range(100, 1000)]
     + [(known.value, known.phrase) for known in HTTPStatus]
 }
@@ -130,43 +133,37 @@ def reply_head(
     status = reply.status
     is_bodiless = has_no_body(status, exchange.method)
     is_chunked = False
-    framing = b""
     if length is None and (body or not is_bodiless):
         length = len(body) if isinstance(body, bytes) else body.length
+    lines = [_STATUS_LINES[status], *[b": ".join(line) for line in reply.headers.lines]]
     if status == 204 or (status == 304 and not length):
         pass
     elif reply.trailers is not None and not is_bodiless and not is_http10 and wants_trailers(exchange.headers):
         # Trailer fields need chunks, also where the body is here in one piece.
         is_chunked = True
-        framing = b"transfer-encoding: chunked\r\n"
     elif length is not None:
-        framing = b"content-length: %d\r\n" % length
+        lines.append(b"content-length: %d" % length)
     elif not is_bodiless and not is_http10:
         is_chunked = True
-        framing = b"transfer-encoding: chunked\r\n"
-    elapsed_ms = (now_s - exchange.started_s) * 1000
-    parts = [
-        _STATUS_LINES[status],
-        *[b"%b: %b\r\n" % line for line in reply.headers.lines],
-        framing,
-        (
-            f"x-request-id: {exchange.request_id}\r\n"
-            f"server-timing: total;dur={elapsed_ms:.1f}, upstream;dur={exchange.upstream_s * 1000:.1f}\r\n"
-        ).encode("latin-1"),
-    ]
+    if is_chunked:
+        lines.append(b"transfer-encoding: chunked")
+    lines.append(
+        b"x-request-id: %b\r\nserver-timing: total;dur=%.1f, upstream;dur=%.1f"
+        % (exchange.request_id.encode(), (now_s - exchange.started_s) * 1000, exchange.upstream_s * 1000)
+    )
     if b"date" not in reply.headers:
-        parts.append(_date_line())
+        lines.append(_date_line())
     if not keep_alive:
-        parts.append(b"connection: close\r\n")
+        lines.append(b"connection: close")
     elif is_http10:
-        parts.append(b"connection: keep-alive\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts), is_chunked
+        lines.append(b"connection: keep-alive")
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines), is_chunked
 
 
 def interim_head(status: int, lines: Headers) -> bytes:
     """The head of a 1xx reply (RFC 9110 section 15.2)."""
-    return b"".join([_STATUS_LINES[status], *[b"%b: %b\r\n" % line for line in lines.lines], b"\r\n"])
+    return b"\r\n".join([_STATUS_LINES[status], *[b": ".join(line) for line in lines.lines], b"\r\n"])
 
 
 _date: tuple[int, bytes] = (0, b"")
@@ -177,5 +174,5 @@ def _date_line() -> bytes:
     global _date
     second = int(time.time())
     if _date[0] != second:
-        _date = second, b"date: %b\r\n" % formatdate(second, usegmt=True).encode()
+        _date = second, b"date: " + formatdate(second, usegmt=True).encode()
     return _date[1]

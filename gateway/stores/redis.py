@@ -105,8 +105,10 @@ class _Turn:
         self.deadline: asyncio.TimerHandle | None = None
         self.is_late = False
 
-    def fail(self, reason: str) -> None:
+    def end(self, reason: str) -> None:
         """Answer StoreDown to every check that has no answer yet."""
+        if self.deadline is not None:
+            self.deadline.cancel()
         for check in self.checks:
             if not check.future.done():
                 check.future.set_exception(StoreDown(reason))
@@ -120,7 +122,7 @@ class RedisLimits:
         self._is_cluster = is_cluster
         self._now_ms = now_ms
         self._waiting: _Turn | None = None
-        self._calls: set[asyncio.Task[None]] = set()
+        self._calls: dict[asyncio.Task[None], _Turn] = {}
         self._is_down = False
         self._is_probing = False
         self._retry_at_s = 0.0
@@ -147,11 +149,13 @@ class RedisLimits:
     async def close(self) -> None:
         """End what is under way, and all connections."""
         if self._waiting is not None:
-            self._waiting.fail("the store is closed")
+            self._waiting.end("the store is closed")
             self._waiting = None
-        for call in self._calls:
+        calls = dict(self._calls)
+        for call, turn in calls.items():
             call.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+            turn.end("the store is closed")  # a call that has not begun would not do it
+        await asyncio.gather(*calls, return_exceptions=True)
         await self._client.aclose()
 
     def __repr__(self) -> str:
@@ -164,8 +168,12 @@ class RedisLimits:
             return
         turn, self._waiting = self._waiting, None
         call = asyncio.get_running_loop().create_task(self._send(turn))
-        self._calls.add(call)
-        call.add_done_callback(self._calls.discard)
+        self._calls[call] = turn
+        call.add_done_callback(self._call_ended)
+
+    def _call_ended(self, call: asyncio.Task[None]) -> None:
+        del self._calls[call]
+        self._flush()
 
     async def _send(self, turn: _Turn) -> None:
         try:
@@ -178,11 +186,7 @@ class RedisLimits:
         except Exception as error:  # whatever the client raises, every check has to be answered
             self._went_down(f"{type(error).__name__}: {error}")
         finally:
-            turn.fail("the store failed")
-            if turn.deadline is not None:
-                turn.deadline.cancel()
-            self._calls.discard(cast(asyncio.Task[None], asyncio.current_task()))
-            self._flush()
+            turn.end("the store failed")
 
     async def _call(self, checks: list[_Check]) -> None:
         arguments: list[str | int] = [check.key for check in checks]
@@ -206,7 +210,7 @@ class RedisLimits:
         if turn is self._waiting:
             self._waiting = None
         reason = f"no answer within {DEADLINE_S * 1000:.0f} ms"
-        turn.fail(reason)
+        turn.end(reason)
         self._went_down(reason)
 
     def _went_down(self, reason: str) -> None:

@@ -23,7 +23,7 @@ def request_headers(work: Work, credential: str) -> dict[str, str]:
 
 
 def check(work: Work, port: int, body: bytes, credential: str) -> int:
-    """The right status and body, a request id, compressed where asked, and nothing without a good token.
+    """The right status and body, a request id, compressed where asked; a limit, and nothing without a good token.
 
     Returns the bytes of the body as it came. Raises CheckFailed.
     """
@@ -39,6 +39,8 @@ def check(work: Work, port: int, body: bytes, credential: str) -> int:
     if "x-request-id" not in fields:
         raise CheckFailed("no request id")
     if work.callers:
+        if not any("ratelimit" in name for name in fields):
+            raise CheckFailed("nothing says that a limit is in force")
         head, _, signature = credential.rpartition(".")
         forged = f"{head}.{signature[::-1]}"
         for wrong in ({}, {**headers, "Authorization": forged}):

@@ -79,8 +79,9 @@ def read_report(output: str, errors: str) -> dict[str, int]:
     if not last.startswith("{"):
         raise RoundFailed(f"wrk: {(errors.strip() or last or 'no output').splitlines()[0]}")
     counted: dict[str, int] = json.loads(last)
-    if counted["failed"] or not counted["requests"]:
-        raise RoundFailed(f"{counted['failed']} of {counted['requests']} requests failed")
+    requests, bad_status, broken = counted["requests"], counted["bad_status"], counted["broken"]
+    if bad_status or broken or not requests:
+        raise RoundFailed(f"of {requests:,} requests {bad_status:,} had an error status and {broken:,} broke off")
     return counted
 
 

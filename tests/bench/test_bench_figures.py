@@ -69,8 +69,21 @@ def test_medians_are_taken_figure_by_figure() -> None:
 @pytest.mark.parametrize(
     ("output", "errors", "message"),
     [
-        ('{"requests": 10, "duration_us": 1, "p50_us": 1, "p99_us": 1, "failed": 3}', "", "3 of 10 requests failed"),
-        ('{"requests": 0, "duration_us": 1, "p50_us": 1, "p99_us": 1, "failed": 0}', "", "0 of 0 requests failed"),
+        (
+            '{"requests": 10, "duration_us": 1, "p50_us": 1, "p99_us": 1, "bad_status": 3, "broken": 0}',
+            "",
+            "3 had an error",
+        ),
+        (
+            '{"requests": 0, "duration_us": 1, "p50_us": 1, "p99_us": 1, "bad_status": 0, "broken": 0}',
+            "",
+            "of 0 requests",
+        ),
+        (
+            '{"requests": 9, "duration_us": 1, "p50_us": 1, "p99_us": 1, "bad_status": 0, "broken": 2}',
+            "",
+            "2 broke off",
+        ),
         ("", "unable to connect to 127.0.0.1:1 Connection refused\n", "unable to connect"),
         ("Usage: wrk <options> <url>", "", "Usage"),
     ],
@@ -81,7 +94,7 @@ def test_a_round_with_failures_is_no_measurement(output: str, errors: str, messa
 
 
 def test_the_report_is_the_last_line() -> None:
-    line = '{"requests": 10, "duration_us": 2000000, "p50_us": 1, "p99_us": 5, "failed": 0}'
+    line = '{"requests": 10, "duration_us": 2000000, "p50_us": 1, "p99_us": 5, "bad_status": 0, "broken": 0}'
     assert read_report(f"Running 1s test\n  10 requests\n{line}\n", "")["p99_us"] == 5
 
 

@@ -121,5 +121,3 @@ async def test_an_early_reply_ends_the_upload_and_reaches_the_client() -> None:
         reply = await r.client.read_reply()
         assert (reply.status, reply.body) == (413, b"too large")
         assert reply.get("Connection") == "close"
-
-

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
-from gateway.observe.access_log import AccessLog, open_access_log
+from gateway.observe.access_log import AccessLog
 from gateway.observe.line_writer import LINE_MAX_BYTES
 from gateway.observe.metrics import Counter, WorkerMetrics
 from gateway.plugin_api import Exchange, Reply, RouteInfo
@@ -214,10 +214,6 @@ async def test_an_endless_path_is_cut_so_that_the_line_stays_whole(tmp_path):
     assert (fields["cut"], fields["route"], fields["status"]) == (True, "crm", 200)
 
 
-async def test_targets(tmp_path):
-    assert open_access_log("none", counter()) is None
-    log = open_access_log(str(tmp_path / "a.log"), counter())
-    assert log is not None
-    await log.close()
+async def test_a_file_that_cannot_be_opened_is_said_at_once(tmp_path):
     with pytest.raises(FileNotFoundError):
-        open_access_log(str(tmp_path / "no" / "a.log"), counter())
+        AccessLog(str(tmp_path / "no" / "a.log"), counter())

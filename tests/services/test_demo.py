@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -136,14 +137,29 @@ def listener_of(processes: list[psutil.Process], url: str) -> psutil.Process:
     return next(p for p in processes if any(c.laddr and c.laddr.port == port for c in p.net_connections()))
 
 
-async def test_a_port_in_use_is_one_line(start_demo: StartDemo) -> None:
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    async with server:
-        taken = server.sockets[0].getsockname()[1]
-        process = await start_demo(ports=",".join(map(str, (taken, *(unused_port() for _ in SERVICES[1:])))))
-        _, errors = await process.communicate()
-    assert process.returncode == 1
-    assert errors.startswith(b"demo: crm has ended")
+def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with pytest.raises(SystemExit) as ended:
+            main(["--ports", f"{unused_port()},{taken},{unused_port()},{unused_port()}"])
+    complaint = f"demo: port {taken} of 127.0.0.1 is in use or not ours to use\n"
+    assert (ended.value.code, capsys.readouterr().err) == (2, complaint)
+
+
+async def test_a_service_that_dies_before_it_is_ready_is_named(project: Path, folder: Path) -> None:
+    program = (
+        "import asyncio, pathlib, sys\n"
+        "from upstream_services.demo_processes import DemoError, ServiceProcess\n"
+        "with ServiceProcess('hr', pathlib.Path(sys.argv[1]), lambda: 1 // 0) as service:\n"
+        "    try: asyncio.run(service.ready())\n"
+        "    except DemoError as error: print(error)\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, str(folder), cwd=project, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    assert output.decode() == f"hr has ended; its log is {folder / 'hr.log'}\n"
+    assert "ZeroDivisionError" in (folder / "hr.log").read_text()
 
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGKILL])

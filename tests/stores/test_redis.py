@@ -67,7 +67,7 @@ async def test_the_refused_window_takes_nothing_from_the_other(
 
 
 async def test_two_gateways_share_one_bucket(shared_redis: RedisServer, key: str, opened: Opener) -> None:
-    first, second = opened(shared_redis.url), opened(shared_redis.url)
+    first, second = (opened(shared_redis.url, now_ms=lambda: 5_000_000) for _ in range(2))
     decisions = await take_many(first, key, 40) + await take_many(second, key, 40)
     assert sum(decision.is_allowed for decision in decisions) == 60
 
@@ -100,6 +100,25 @@ async def test_a_check_whose_client_left_does_not_disturb_the_others(
     stays = asyncio.ensure_future(store.take(key, FREE))
     left.cancel()
     assert (await stays).is_allowed
+
+
+async def test_turns_past_the_calls_at_once_go_as_soon_as_one_ends(
+    shared_redis: RedisServer, key: str, opened: Opener
+) -> None:
+    store = opened(shared_redis.url)
+    checks = []
+    for _ in range(20):
+        checks.append(store.take(key, FREE))
+        await asyncio.sleep(0)
+    async with asyncio.timeout(10):  # half the deadline
+        decisions = await asyncio.gather(*checks)
+    assert all(decision.is_allowed for decision in decisions)
+
+
+async def test_a_refused_connection_is_not_waited_for(own_redis: RedisServer, key: str, opened: Opener) -> None:
+    async with asyncio.timeout(10):
+        with pytest.raises(StoreDown):
+            await opened(own_redis.url).take(key, FREE)
 
 
 async def test_close_answers_what_is_under_way(shared_redis: RedisServer, key: str, opened: Opener) -> None:

@@ -47,7 +47,9 @@ class RawClient:
         given = {"Host": "gateway.test", **(headers or {})}
         if body and "Content-Length" not in given:
             given["Content-Length"] = str(len(body))
-        head = f"{method} {target} HTTP/{version}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in given.items())
+        head = f"{method} {target} HTTP/{version}\r\n" + "".join(
+            f"{name}: {value}\r\n" for name, value in given.items()
+        )
         self.send(head.encode("latin-1") + b"\r\n" + body)
         return await self.read_reply(method)
 

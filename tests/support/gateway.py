@@ -30,6 +30,9 @@ LANE = os.environ.get("TEST_LANE", "fast")
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
+default_lane = "fast"
+"""The lane of gateways whose test does not say."""
+
 TABLE = """
 version: 1
 defaults: {auth: none}
@@ -99,7 +102,9 @@ async def running_gateway(
         memory = map_buffer()
         loaded = load_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
         serving = ServingGateway(
-            ServeSettings(config=str(table), access_log=str(log_path), **{"lane": LANE, **settings}), loaded, WorkerMetrics(memory)
+            ServeSettings(config=str(table), access_log=str(log_path), **{"lane": LANE, **settings}),
+            loaded,
+            WorkerMetrics(memory),
         )
         sock = socket.create_server(("127.0.0.1", 0))
         running = RunningGateway(serving, sock.getsockname()[1], MetricsReader([memory]), log_path)
@@ -212,11 +217,14 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(table_text: str = TABLE, script: Script | None = None, **settings: Any) -> AsyncIterator[Rig]:
-    """All three, with `${env:ORIGIN}` in the table for the origin."""
+async def rig(
+    table_text: str = TABLE, script: Script | None = None, environ: Mapping[str, str] | None = None, **settings: Any
+) -> AsyncIterator[Rig]:
+    """All three, with `${env:ORIGIN}` in the table for the origin; a test that hangs ends after 15 seconds."""
     async with (
+        asyncio.timeout(15),
         running_origin(script) as origin,
-        running_gateway(table_text, {"ORIGIN": origin.url}, **settings) as gateway,
+        running_gateway(table_text, {"ORIGIN": origin.url, **(environ or {})}, **settings) as gateway,
         connected(gateway.port) as client,
     ):
         yield Rig(origin, gateway, client)

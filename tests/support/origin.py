@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Received:
-    """One request as it arrived. head: raw bytes up to and with the empty line. body: decoded of its framing."""
+    """One request as it arrived. head: raw bytes up to and with the empty line. body: decoded of its framing.
+    is_complete: whether the body was read to its end.
+    """
 
     head: bytes
     body: bytes = b""
     connection: int = 0
+    is_complete: bool = False
 
     @property
     def request_line(self) -> bytes:
@@ -73,6 +76,7 @@ class Origin:
                 self.requests.append(received)
                 if self.read_body:
                     received.body = await read_body(received, reader)
+                    received.is_complete = True
                 await self.script(received, reader, writer)
                 if writer.is_closing():
                     return
@@ -105,9 +109,7 @@ async def read_body(received: Received, reader: asyncio.StreamReader) -> bytes:
     return await reader.readexactly(int(received.get("content-length") or 0))
 
 
-def answer(
-    body: bytes = b"", status: str = "200 OK", headers: tuple[str, ...] = (), *, close: bool = False
-) -> Script:
+def answer(body: bytes = b"", status: str = "200 OK", headers: tuple[str, ...] = (), *, close: bool = False) -> Script:
     """A script that gives one whole reply."""
 
     async def script(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

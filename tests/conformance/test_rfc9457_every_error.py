@@ -1,0 +1,217 @@
+"""Every error of `gateway/core/errors.py` is provoked here, and is problem+json (RFC 9457) with Proxy-Status (RFC 9209).
+
+SCENARIOS says for each code how a client, an upstream or a store comes to it.
+"""
+
+import asyncio
+import base64
+import json
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import jwt
+import pytest
+
+from gateway.core.errors import ERRORS
+from tests.support.client import ClientReply, connected
+from tests.support.gateway import SECRET, Rig, rig, running_gateway, token, until
+from tests.support.origin import Received, raw
+
+TABLE = """
+version: 1
+plugins: [tests.support.faulty_plugin]
+gateway: {store: "${env:STORE:-memory://}", limits: {header_timeout: 250ms, max_connections: 2}}
+auth:
+  test: {jwt: {algorithms: [HS256], secret: "${env:SECRET}", issuer: me, audience: api}}
+  remote: {jwt: {algorithms: [RS256], jwks: "http://127.0.0.1:1/jwks.json"}}
+  machines: {api_key: {header: X-Api-Key, keys: {ci: {sha256: "KEYHASH", tenant: t1}}}}
+plans: {free: {limits: [2/d]}}
+defaults: {auth: none, timeout: {connect: 200ms, total: 400ms}, body_max: 1KiB}
+upstreams:
+  origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 1}}
+  nobody: {endpoints: ["http://127.0.0.1:1"]}
+  deaf: {endpoints: ["${env:DEAF}"]}
+routes:
+- {id: open, match: {path: "/open/*", methods: [GET, POST]}, to: origin}
+- {id: closed, match: "/closed/*", to: origin, auth: test}
+- {id: keyed, match: "/keyed", to: origin, auth: machines}
+- {id: remote, match: "/remote", to: origin, auth: remote}
+- {id: scoped, match: "/scoped", to: origin, auth: test, allow: {scopes: [a]}}
+- {id: licensed, match: "/licensed", to: origin, auth: test, allow: {modules: [crm]}}
+- {id: inner, match: "/inner", to: origin, allow: {addresses: [10.0.0.0/8]}}
+- {id: crossed, match: "/crossed", to: origin, cors: {origins: ["https://good.example"]}}
+- {id: limited, match: "/limited", to: origin, limit: 1/d}
+- {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
+- {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
+- {id: nobody, match: "/nobody", to: nobody}
+- {id: deaf, match: "/deaf", to: deaf}
+- {id: faulty, match: "/faulty", to: origin, faulty: on_request}
+"""
+
+
+def bearer(**claims: Any) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token(iss='me', aud='api', **claims)}"}
+
+
+async def batch_part(r: Rig, parts: list[dict[str, Any]]) -> ClientReply:
+    """The reply of the part that failed, as if it had come alone."""
+    reply = await r.exchange("POST", "/batch", body=json.dumps({"requests": parts}).encode())
+    (part,) = (part for part in reply.json["responses"] if part["status"] >= 400)
+    lines = [(name.lower(), value) for name, value in part["headers"].items()]
+    return ClientReply(part["status"], lines, json.dumps(part["body"]).encode())
+
+
+async def silent(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def too_many_connections(r: Rig) -> ClientReply:
+    async with connected(r.gateway.port), connected(r.gateway.port) as third:
+        return await third.read_reply()
+
+
+async def busy(r: Rig) -> ClientReply:
+    r.origin.script = silent
+    async with connected(r.gateway.port) as other:
+        other.send(b"GET /open/ HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: bool(r.origin.requests))
+        return await r.exchange("GET", "/open/x")
+
+
+async def with_script(r: Rig, script: Any) -> ClientReply:
+    r.origin.script = script
+    return await r.exchange("GET", "/open/")
+
+
+async def second(r: Rig, path: str) -> ClientReply:
+    await r.exchange("GET", path)
+    return await r.exchange("GET", path)
+
+
+def other_token(header: dict[str, Any] | None = None, key: str = SECRET, **claims: Any) -> dict[str, str]:
+    payload = {"tenant_id": "t1", "iss": "me", "aud": "api", "exp": 4102444800, **claims}
+    return {"Authorization": f"Bearer {jwt.encode(payload, key, algorithm='HS256', headers=header)}"}
+
+
+def unsigned_token() -> dict[str, str]:
+    parts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in ({"alg": "none"}, {})]
+    return {"Authorization": f"Bearer {b'.'.join([*parts, b'']).decode()}"}
+
+
+def remote_token() -> dict[str, str]:
+    parts = [{"alg": "RS256", "kid": "k"}, {"tenant_id": "t1"}]
+    texts = [base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts]
+    return {"Authorization": f"Bearer {'.'.join([*texts, 'c2ln'])}"}
+
+
+PREFLIGHT = {"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+Scenario = Callable[[Rig], Awaitable[ClientReply]]
+SCENARIOS: dict[str, Scenario] = {
+    "bad_request": lambda r: r.send(b"GET /open/ HTTP/1.1\r\n\r\n"),
+    "path_not_canonical": lambda r: r.exchange("GET", "/open/../closed/x"),
+    "no_route": lambda r: r.exchange("GET", "/nowhere"),
+    "method_not_allowed": lambda r: r.exchange("DELETE", "/open/x"),
+    "request_timeout": lambda r: r.send(b"GET /open/ HT"),
+    "body_too_large": lambda r: r.exchange("POST", "/open/", body=b"x" * 2000),
+    "target_too_long": lambda r: r.exchange("GET", "/open/" + "x" * 9000),
+    "expectation_failed": lambda r: r.exchange("POST", "/open/", {"Expect": "x"}, body=b"x"),
+    "headers_too_large": lambda r: r.exchange("GET", "/open/", {"X-Long": "x" * 40_000}),
+    "not_implemented": lambda r: r.send(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"),
+    "version_not_supported": lambda r: r.send(b"GET /open/ HTTP/3.0\r\nHost: a\r\n\r\n"),
+    "token_missing": lambda r: r.exchange("GET", "/closed/"),
+    "token_malformed": lambda r: r.exchange("GET", "/closed/", {"Authorization": "Bearer x.y"}),
+    "token_algorithm_refused": lambda r: r.exchange("GET", "/closed/", unsigned_token()),
+    "token_key_unknown": lambda r: r.exchange("GET", "/closed/", other_token({"kid": "other"})),
+    "token_signature_wrong": lambda r: r.exchange("GET", "/closed/", other_token(key="x" * 32)),
+    "token_expired": lambda r: r.exchange("GET", "/closed/", bearer(exp=1)),
+    "token_not_yet_valid": lambda r: r.exchange("GET", "/closed/", bearer(nbf=time.time() + 1000)),
+    "token_issuer_wrong": lambda r: r.exchange("GET", "/closed/", other_token(iss="you")),
+    "token_audience_wrong": lambda r: r.exchange("GET", "/closed/", other_token(aud="web")),
+    "token_claim_missing": lambda r: r.exchange("GET", "/closed/", other_token(tenant_id=None)),
+    "api_key_missing": lambda r: r.exchange("GET", "/keyed"),
+    "api_key_unknown": lambda r: r.exchange("GET", "/keyed", {"X-Api-Key": "x" * 32}),
+    "keys_unavailable": lambda r: r.exchange("GET", "/remote", remote_token()),
+    "scope_missing": lambda r: r.exchange("GET", "/scoped", bearer(scope="b")),
+    "module_not_licensed": lambda r: r.exchange("GET", "/licensed", bearer(modules=["hr"])),
+    "address_refused": lambda r: r.exchange("GET", "/inner"),
+    "origin_refused": lambda r: r.exchange("OPTIONS", "/crossed", PREFLIGHT),
+    "rate_limited": lambda r: second(r, "/limited"),
+    "limit_store_down": lambda r: r.exchange("GET", "/shared"),
+    "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
+    "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),
+    "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),
+    "upstream_unreachable": lambda r: r.exchange("GET", "/nobody"),
+    "upstream_connect_timeout": lambda r: r.exchange("GET", "/deaf"),
+    "upstream_reset": lambda r: with_script(r, raw(b"HTTP/1.1 200", close=True)),
+    "upstream_bad_reply": lambda r: with_script(r, raw(b"hello\r\n\r\n")),
+    "upstream_timeout": lambda r: with_script(r, silent),
+    "upstream_busy": busy,
+    "internal_error": lambda r: r.exchange("GET", "/faulty"),
+    "overloaded": too_many_connections,
+}
+
+
+def test_every_error_has_its_scenario() -> None:
+    assert set(SCENARIOS) == set(ERRORS)
+
+
+def _deaf() -> tuple[list[socket.socket], str]:
+    """A socket whose backlog is full, so that the kernel answers no further connect."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=0)
+    sockets = [listening]
+    for _ in range(2):
+        filling = socket.socket()
+        filling.setblocking(False)
+        filling.connect_ex(listening.getsockname())
+        sockets.append(filling)
+    return sockets, f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("code", SCENARIOS)
+async def test_rfc9457_3_every_error_says_what_happened_and_where(code: str) -> None:
+    sockets, deaf = _deaf()
+    environ = {"DEAF": deaf}
+    if code == "limit_store_down":
+        environ["STORE"] = "redis://127.0.0.1:1/0"
+    table = TABLE.replace("KEYHASH", "0" * 64)
+    script = silent if code == "batch_deadline" else None
+    try:
+        async with rig(table, script, environ=environ) as r:
+            reply = await SCENARIOS[code](r)
+            logged = await r.gateway.log_lines(1)
+            assert r.gateway.metric("gateway_errors_total", code=code) == 1
+    finally:
+        for each in sockets:
+            each.close()
+    kind = ERRORS[code]
+    problem = reply.json
+    assert reply.status == problem["status"] == kind.status
+    assert reply.get("Content-Type") == "application/problem+json"
+    assert problem["code"] == code
+    assert problem["type"].endswith(code)
+    assert problem["title"] == kind.title
+    assert problem["detail"]
+    assert problem["source"] == kind.source.value
+    assert set(problem) == {"type", "title", "status", "detail", "code", "source", "route", "request_id"}
+    status = reply.get("Proxy-Status") or ""
+    assert status.startswith(f"gateway; error={kind.proxy_error}"), status
+    assert f'details="{code}"' in status
+    assert reply.get("Cache-Control") == "no-store"
+    if not code.startswith("batch_") or code == "batch_invalid":
+        assert reply.get("X-Request-Id") == problem["request_id"]
+        assert logged[-1]["code"] == code
+        assert logged[-1]["status"] == kind.status
+    if kind.status in (429, 503):
+        assert int(reply.get("Retry-After") or 0) >= 1
+    if kind.status == 401:
+        assert reply.get("WWW-Authenticate")
+
+
+async def test_rfc9110_9_3_2_an_error_for_head_has_no_body() -> None:
+    async with running_gateway() as gateway, connected(gateway.port) as client:
+        reply = await client.request("HEAD", "//")
+        assert reply.status == 400
+        assert int(reply.get("Content-Length") or 0) > 100
+        assert (await client.request("GET", "//")).json["code"] == "path_not_canonical"
