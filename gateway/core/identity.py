@@ -17,12 +17,14 @@ class Identity:
     scopes: granted scopes. claims: everything the credential says, for `allow: modules` and the like.
     credential: "jwt:<profile>" or "api_key:<profile>"; key: a stable, non-secret name of the API key, for `by: key`.
     upstream_headers: the lines for the upstream, encoded once for the life of the token; upstream_lines: as text.
+    log_text: set by the access log, likewise once.
     """
 
     __slots__ = (
         "claims",
         "credential",
         "key",
+        "log_text",
         "plan",
         "scopes",
         "tenant",
@@ -49,6 +51,7 @@ class Identity:
         self.claims = claims
         self.credential = credential
         self.key = key
+        self.log_text = ""
         lines = [
             (name, value.encode())
             for name, value in (

@@ -14,13 +14,23 @@ from gateway.core.headers import HeaderLine, Headers
 from gateway.core.memo import Memo
 from gateway.core.request_framing import LENGTH_DIGITS_MAX, is_host
 
-_REQUEST_LINE = re.compile(rb"(GET|POST|PUT|PATCH|DELETE|HEAD) (/[!-~]*) HTTP/1\.1")
+_REQUEST_LINE = re.compile(rb'(GET|POST|PUT|PATCH|DELETE|HEAD) (/[!"$-~]*) HTTP/1\.1')
 _STATUS_LINE = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) [\t -~]*")
 # A field line: a name that is a token, directly before its colon, and text without control characters but the tab.
 _FIELD_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
-# Everything that changes framing or protocol, or asks for a dialogue.
+# Everything that changes framing or protocol, or asks for a dialogue; and the mark of a WebSocket draft that aiohttp
+# refuses whatever else the head says.
 _SPECIAL = frozenset(
-    {b"transfer-encoding", b"upgrade", b"expect", b"te", b"trailer", b"http2-settings", b"proxy-connection"}
+    {
+        b"transfer-encoding",
+        b"upgrade",
+        b"expect",
+        b"te",
+        b"trailer",
+        b"http2-settings",
+        b"proxy-connection",
+        b"sec-websocket-key1",
+    }
 )
 _CONNECTION = {None: True, b"keep-alive": True, b"Keep-Alive": True, b"close": False}
 

@@ -7,6 +7,7 @@ or guessed at: it is right, or the connection ends.
 
 import re
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
@@ -25,11 +26,21 @@ _LINE_EXTRA = 64
 # 15 digits are 2**60 at most: out of reach of any integer's sign.
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\t -~]*)?)\r\n")
 _CHUNK_LINE_MAX = 256
+_FRAMING_NAMES = (b"host", b"content-length", b"transfer-encoding", b"expect")
 
 
 def is_host(value: bytes) -> bool:
     """Whether the bytes are one host, with or without a port."""
     return HOST.fullmatch(value) is not None
+
+
+class Framing(NamedTuple):
+    """length: that of the body that follows, None where it is chunked. has_expectation: the client may wait for a reply
+    before it sends the body.
+    """
+
+    length: int | None
+    has_expectation: bool
 
 
 class HeadRules:
@@ -55,11 +66,8 @@ class HeadRules:
         if len(data) - line_end > self.header_max:
             raise _headers_too_large(f"All headers may have {self.header_max} bytes")
 
-    def check(self, head: bytes) -> int | None:
-        """Judge a head up to, and without, its empty line. Raises GatewayError: 400, 414, 431, 501, 505.
-
-        Returns the length of the body that follows, None where it is chunked.
-        """
+    def check(self, head: bytes) -> Framing:
+        """Judge a head up to, and without, its empty line. Raises GatewayError: 400, 414, 431, 501, 505."""
         self.check_unfinished(head)
         request_line, *lines = head.split(b"\r\n")
         if head.translate(None, TEXT) != b"\r\n" * len(lines):
@@ -70,6 +78,9 @@ class HeadRules:
         method, target, version = found.groups()
         if not is_token(method):
             raise _bad("The method is not a token")
+        if method == b"CONNECT":
+            # What follows would be no HTTP for whoever takes it for granted (RFC 9110 section 9.3.6).
+            raise GatewayError(errors.NOT_IMPLEMENTED, "This is no forward proxy: CONNECT is not served", close=True)
         if version not in (b"1.0", b"1.1"):
             raise GatewayError(errors.VERSION_NOT_SUPPORTED, "HTTP/1.0 and HTTP/1.1 are served here", close=True)
         if len(target) > self.target_max:
@@ -78,13 +89,14 @@ class HeadRules:
             raise _bad("The request target has a character that must be percent-encoded")
         if len(lines) > self.header_count_max:
             raise _headers_too_large(f"A request may have {self.header_count_max} header lines")
-        framing: dict[bytes, list[bytes]] = {b"host": [], b"content-length": [], b"transfer-encoding": []}
+        found_of: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_NAMES}
         for line in lines:
             name, value = _split(line)
-            if name in framing:
-                framing[name].append(value)
-        _check_host(framing[b"host"], version)
-        return _body_length(framing[b"content-length"], framing[b"transfer-encoding"], version)
+            if name in found_of:
+                found_of[name].append(value)
+        _check_host(found_of[b"host"], version)
+        length = _body_length(found_of[b"content-length"], found_of[b"transfer-encoding"], version)
+        return Framing(length, bool(found_of[b"expect"]))
 
 
 class ChunkedBody:

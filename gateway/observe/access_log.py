@@ -14,6 +14,7 @@ from collections.abc import Callable
 from json import dumps, loads
 from json.encoder import encode_basestring_ascii as quote
 
+from gateway.core.identity import Identity
 from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
@@ -21,6 +22,7 @@ _FLUSH_S = 0.05
 _FLUSH_BYTES = 64 << 10
 _PENDING_MAX_BYTES = 4 << 20
 _CLOSE_S = 2.0
+_VERDICT_TEXTS_MAX = 256
 
 
 class AccessLog:
@@ -44,8 +46,11 @@ class AccessLog:
         self._counted = 0
         self._pending_max_bytes = pending_max_bytes
         self._wall_clock = wall_clock
+        self._millisecond = -1
+        self._millisecond_text = ""
         self._second = -1
         self._second_text = ""
+        self._verdict_texts: dict[tuple[tuple[str, str], ...], str] = {}
         self._lines: list[str] = []
         self._size_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -90,22 +95,23 @@ class AccessLog:
 
     def _time_text(self) -> str:
         now_s = self._wall_clock()
-        second = int(now_s)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{int((now_s - second) * 1000):03d}Z"
+        millisecond = int(now_s * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, rest = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._millisecond_text = f"{self._second_text}.{rest:03d}Z"
+        return self._millisecond_text
 
     def _line(self, exchange: Exchange, total_s: float) -> str:
         route, identity, reply, verdicts = exchange.route, exchange.identity, exchange.reply, exchange.verdicts
         if identity is None:
             caller = '"tenant":null,"user":null,"plan":null'
         else:
-            tenant, user, plan = identity.tenant, identity.user, identity.plan
-            caller = (
-                f'"tenant":{"null" if tenant is None else quote(tenant)},'
-                f'"user":{"null" if user is None else quote(user)},"plan":{"null" if plan is None else quote(plan)}'
-            )
+            # Once for the life of a token, which serves many requests.
+            caller = identity.log_text or _caller(identity)
         # A request that was refused before it was routed has no path in normal form.
         path = exchange.path or exchange.target.partition("?")[0].partition("#")[0]
         return (
@@ -115,11 +121,30 @@ class AccessLog:
             f'"method":{quote(exchange.method)},"path":{quote(path)},'
             f'"status":{"null" if reply is None else reply.status},'
             f'"code":{quote(exchange.error_code) if exchange.error_code else "null"},'
-            f'"outcome":{quote(exchange.outcome)},"bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
+            f'"outcome":"{exchange.outcome}","bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
             f'"total_ms":{total_s * 1000:.3f},"upstream_ms":{exchange.upstream_s * 1000:.3f},'
             f'"endpoint":{quote(exchange.endpoint) if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
-            f'"client_ip":{quote(exchange.client_ip)},"verdicts":{_object(verdicts) if verdicts else "{}"}}}\n'
+            f'"client_ip":{quote(exchange.client_ip)},"verdicts":{self._verdicts(verdicts) if verdicts else "{}"}}}\n'
         )
+
+    def _verdicts(self, verdicts: dict[str, str]) -> str:
+        """As JSON. There are few different ones, so their text is remembered; too many, and it starts over."""
+        key = tuple(verdicts.items())
+        text = self._verdict_texts.get(key)
+        if text is None:
+            if len(self._verdict_texts) >= _VERDICT_TEXTS_MAX:
+                self._verdict_texts.clear()
+            text = self._verdict_texts[key] = _object(verdicts)
+        return text
+
+
+def _caller(identity: Identity) -> str:
+    tenant, user, plan = identity.tenant, identity.user, identity.plan
+    identity.log_text = text = (
+        f'"tenant":{"null" if tenant is None else quote(tenant)},'
+        f'"user":{"null" if user is None else quote(user)},"plan":{"null" if plan is None else quote(plan)}'
+    )
+    return text
 
 
 def _object(pairs: dict[str, str]) -> str:

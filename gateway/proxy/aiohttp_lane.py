@@ -113,10 +113,6 @@ class AiohttpLane:
                 exchange.target = target if target.startswith("/") else "/" + target
             elif exchange.method == "OPTIONS" and target == "*":
                 raise GatewayError(errors.NOT_IMPLEMENTED, "OPTIONS * is not served", close=True)
-            elif exchange.method == "CONNECT":
-                raise GatewayError(
-                    errors.NOT_IMPLEMENTED, "This is no forward proxy: CONNECT is not served", close=True
-                )
             else:
                 raise GatewayError(errors.BAD_REQUEST, "The request target must start with /", close=True)
         exchange.authority = authority.lower()

@@ -26,7 +26,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.request_framing import ChunkedBody, HeadRules
 from gateway.proxy.heads import interim_head
-from gateway.proxy.lane import LaneParts, overloaded, reset_on_close
+from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, overloaded, reset_on_close
 
 _log = logging.getLogger("gateway")
 
@@ -72,6 +72,7 @@ class ClientConnection(RequestHandler):
         "_held",
         "_is_answered",
         "_length_left",
+        "_needed",
         "_parts",
         "_payload",
         "_rules",
@@ -98,6 +99,8 @@ class ClientConnection(RequestHandler):
         self._rules = rules
         self._stage = "HEAD"
         self._held = b""
+        # How many bytes have to be held before they are worth looking at again.
+        self._needed = 0
         self._length_left = 0
         self._body: ChunkedBody | None = None
         self._payload: StreamReader = EMPTY_PAYLOAD
@@ -158,8 +161,7 @@ class ClientConnection(RequestHandler):
         connections.inc()
         if connections.value > parts.limits.max_connections:
             self._stage = "REFUSED"
-            assert isinstance(transport, asyncio.WriteTransport)
-            transport.write(parts.refusal(overloaded(), ""))
+            transport.write(parts.refusal(overloaded(), ""))  # type: ignore[attr-defined]  # uvloop's is no subclass
             transport.close()
             return
         super().connection_made(transport)
@@ -175,7 +177,11 @@ class ClientConnection(RequestHandler):
             # aiohttp gives b"" where it goes on with what it had stopped at for want of room.
             self._take_body(data)
         elif stage == "HEAD":
-            self._take_head(self._held + data)
+            data = self._held + data
+            if len(data) < self._needed:
+                self._await_rest(data, self._needed)
+            else:
+                self._take_head(data)
         elif stage == "HELD":
             self._hold(data)
 
@@ -208,9 +214,9 @@ class ClientConnection(RequestHandler):
         try:
             if end < 0:
                 self._rules.check_unfinished(data)
-                self._await_head(data)
+                self._await_rest(data, 0)
                 return
-            length = self._rules.check(data[:end])
+            length, has_expectation = self._rules.check(data[:end])
             if length is None:
                 self._body = ChunkedBody(self._rules)
                 size = self._body.feed(data[body_start:])
@@ -220,12 +226,16 @@ class ClientConnection(RequestHandler):
                 size = min(length, len(data) - body_start)
                 self._length_left = length - size
                 is_whole = size == length
+                if not is_whole and length <= BODY_INLINE_MAX and not has_expectation:
+                    self._await_rest(data, body_start + length)
+                    return
             messages = self._parse(data[: body_start + size])
             if not messages:
                 raise GatewayError(errors.BAD_REQUEST, close=True)
         except GatewayError as error:
             self._refuse(error)
             return
+        self._needed = 0
         self._payload = messages[0][1]
         self._is_answered = False
         self._stop_head_timer()
@@ -280,9 +290,17 @@ class ClientConnection(RequestHandler):
         if data:
             self._take_head(data)
 
-    def _await_head(self, data: bytes) -> None:
-        """Slowness of a head has a limit of its own, shorter than that of an idle connection."""
+    def _await_rest(self, data: bytes, needed: int) -> None:
+        """A slow request has a limit of its own, shorter than that of an idle connection: for all of the head, or for
+        each silence amid the body.
+        """
         self._held = data
+        self._needed = needed
+        if needed:
+            self._stop_head_timer()
+        if data:
+            # A request has begun: aiohttp's limit for an idle connection would end it without a word.
+            self.keep_alive(True)
         if data and self._head_timer is None:
             self._head_timer = self._loop.call_later(self._parts.limits.header_timeout_s, self._on_head_timeout)
 

@@ -18,7 +18,7 @@ import asyncio
 import re
 import select
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import httptools
 
@@ -46,9 +46,16 @@ class UpstreamError(GatewayError):
     """
 
     def __init__(
-        self, kind: ErrorKind, detail: str, cause: str, *, is_sent: bool = True, is_stale: bool = False
+        self,
+        kind: ErrorKind,
+        detail: str,
+        cause: str,
+        *,
+        is_sent: bool = True,
+        is_stale: bool = False,
+        headers: Sequence[HeaderLine] = (),
     ) -> None:
-        super().__init__(kind, detail)
+        super().__init__(kind, detail, headers=headers)
         self.cause = cause
         self.is_sent = is_sent
         self.is_stale = is_stale
@@ -147,6 +154,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_keep_alive",
         "_lines",
         "_loop",
+        "_may_switch",
         "_method",
         "_on_closed",
         "_on_idle",
@@ -181,6 +189,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = "CONNECTING"
         self._sink: ReplySink | None = None
         self._method = ""
+        self._may_switch = False
         self._lines: list[HeaderLine] = []
         self._head_size = 0
         self._reply: Reply | None = None
@@ -234,16 +243,18 @@ class UpstreamConnection(asyncio.Protocol):
         idle_timeout_s: float | None,
         interim: InterimSink | None,
         sink: ReplySink,
+        may_switch: bool = False,
     ) -> None:
         """Write a request's head (with its body, where that is at hand).
 
         deadline_s: on the loop's clock, for the whole reply. idle_timeout_s: the longest silence. None: no limit.
         sink: called once, with the reply as soon as its head is here, or with what went wrong; never from within this
-        call, and not at all after `close`.
+        call, and not at all after `close`. may_switch: the request asks for another protocol, so a 101 is an answer.
         """
         assert self._state == "IDLE" and self._transport is not None, self
         self._state = "WAITING"
         self._method = method
+        self._may_switch = may_switch
         self._is_complete = False
         self._is_silent = True
         self._trailers = None
@@ -258,8 +269,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport.write(data)
 
     def write(self, data: bytes) -> None:
-        """More of the request body."""
+        """More of the request body. While it moves, the upstream has nothing to say yet."""
         if self._transport is not None:
+            if self._idle_timeout_s is not None:
+                self.last_active_s = self._loop.time()
             self._transport.write(data)
 
     async def drain(self) -> None:
@@ -396,6 +409,8 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if status > 599:
             raise _BadReply(f"its status is {status}")
+        if status == 101 and not self._may_switch:
+            raise _BadReply("it changed the protocol unasked")
         length: int | None = None
         is_chunked = has_options = False
         kept = []

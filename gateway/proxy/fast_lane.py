@@ -8,7 +8,7 @@ needs waiting (a hook, a new connection, a repeat, a body that streams) goes on 
     READING --whole plain request--> SERVING --reply written--> READING
     READING --anything else--> handed over: the other lane's protocol gets the transport and the bytes so far
 
-Handing over happens between exchanges only and is final. Bodies up to `_BODY_INLINE_MAX` are taken here, once they are
+Handing over happens between exchanges only and is final. Bodies up to `BODY_INLINE_MAX` are taken here, once they are
 all there; larger ones stream, and are not plain.
 """
 
@@ -24,12 +24,11 @@ from gateway.plugin_api import BodyTransform, Exchange, Reply
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import has_no_body, interim_head, reply_head
-from gateway.proxy.lane import LaneParts, overloaded, reset_on_close, send_stream
+from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, overloaded, reset_on_close, send_stream
 from gateway.proxy.pipeline import Pending
 from gateway.proxy.transformed_body import INLINE_MAX
 from gateway.proxy.tunnel import SwitchingReply
 
-_BODY_INLINE_MAX = 64 * 1024
 _PIPELINED_MAX = 64 * 1024
 _SWEEP_S = 1.0
 
@@ -163,7 +162,8 @@ class FastConnection(asyncio.Protocol):
             if self._needed:
                 # Amid a body only silence counts, not how long it takes in all.
                 self._since_s = monotonic()
-            if self._exchange is not None and len(data) > _PIPELINED_MAX and not self._is_reading_paused:
+            is_held = self._exchange is not None or self.writing_paused
+            if is_held and len(data) > _PIPELINED_MAX and not self._is_reading_paused:
                 assert self.transport is not None
                 self._is_reading_paused = True
                 self.transport.pause_reading()
@@ -178,6 +178,7 @@ class FastConnection(asyncio.Protocol):
         if self._drain_waiter is not None and not self._drain_waiter.done():
             self._drain_waiter.set_result(None)
         if self._exchange is None and self._buffer:
+            self._resume_reading()
             self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -214,7 +215,10 @@ class FastConnection(asyncio.Protocol):
         if self._exchange is not None or self._is_closing:
             return
         limits = self._lane.parts.limits
-        if self._buffer or self._since_s == 0.0:
+        if self.writing_paused:
+            if now_s - self._since_s >= limits.idle_timeout_s:
+                self.abort()
+        elif self._buffer or self._since_s == 0.0:
             if now_s - self._since_s >= limits.header_timeout_s:
                 self._refuse(GatewayError(errors.REQUEST_TIMEOUT))
         elif now_s - self._since_s >= limits.idle_timeout_s:
@@ -236,7 +240,7 @@ class FastConnection(asyncio.Protocol):
         limits = parts.limits
         if (
             head is None
-            or head.length > _BODY_INLINE_MAX
+            or head.length > BODY_INLINE_MAX
             or len(head.headers) > limits.header_count_max
             or len(head.target) > limits.target_max
         ):
@@ -260,9 +264,17 @@ class FastConnection(asyncio.Protocol):
     def _read_on(self) -> None:
         """Look at what came while an exchange was served."""
         data = self._buffer
+        if self.writing_paused:
+            # Its client reads no replies, so it gets no more of them; `resume_writing` goes on.
+            return
         if self._exchange is None and data and len(data) >= self._needed and not self._is_closing:
             self._buffer = b""
             self._read(data)
+
+    def _resume_reading(self) -> None:
+        if self._is_reading_paused and self.transport is not None:
+            self._is_reading_paused = False
+            self.transport.resume_reading()
 
     def _hand_over(self, data: bytes) -> None:
         transport = self.transport
@@ -362,9 +374,7 @@ class FastConnection(asyncio.Protocol):
             self._is_closing = True
             transport.close()
             return
-        if self._is_reading_paused:
-            self._is_reading_paused = False
-            transport.resume_reading()
+        self._resume_reading()
         if self._buffer:
             # Not from here: a long pipeline would nest as deep as it is long.
             self._lane.parts.loop.call_soon(self._read_on)

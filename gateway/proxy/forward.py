@@ -63,10 +63,13 @@ class Forwarder:
         policy = self._policy(exchange)
         upstream = policy.upstream
         tried = [endpoint for endpoint in upstream.endpoints if endpoint.name == exchange.endpoint]
+        # What `start` chose and could not send to at once: to choose anew would skip a turn of the balancing.
+        chosen = tried.pop() if tried and not exchange.attempts else None
         if exchange.upstream_started_s == 0.0:
             self._begin(exchange, policy)
         while True:
-            endpoint = upstream.choose(tried)
+            endpoint = chosen or upstream.choose(tried)
+            chosen = None
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
             try:
@@ -88,12 +91,12 @@ class Forwarder:
         if not isinstance(exchange.body, bytes) or exchange.headers.get(b"upgrade") is not None:
             return None
         endpoint = policy.upstream.choose(())
+        exchange.endpoint = endpoint.name
         connection = self._idle(exchange, endpoint)
         if connection is None:
             return None
         self._begin(exchange, policy)
         exchange.attempts = 1
-        exchange.endpoint = endpoint.name
         self._write(exchange, policy, endpoint, connection, sink)
         return connection
 
@@ -176,7 +179,8 @@ class Forwarder:
         body = exchange.body
         framing, is_chunked = _framing(exchange.method, body)
         target = policy.rewrite(exchange) if policy.rewrite is not None else exchange.target
-        data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=_upgrade(exchange))
+        upgrade = _upgrade(exchange)
+        data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=upgrade)
         connection.start(
             exchange.method,
             data + body if isinstance(body, bytes) else data,
@@ -184,6 +188,7 @@ class Forwarder:
             idle_timeout_s=policy.idle_timeout_s,
             interim=exchange.send_interim,
             sink=sink,
+            may_switch=upgrade is not None,
         )
         if not isinstance(body, bytes):
             connection.pump = self._loop.create_task(_pump(connection, body, is_chunked=is_chunked))
@@ -208,7 +213,9 @@ class Forwarder:
                 waited = await pool.wait(timeout_s)
             except TimeoutError:
                 detail = "All connections to the upstream are busy"
-                raise UpstreamError(errors.UPSTREAM_BUSY, detail, "busy", is_sent=False) from None
+                raise UpstreamError(
+                    errors.UPSTREAM_BUSY, detail, "busy", is_sent=False, headers=[(b"retry-after", b"1")]
+                ) from None
             if waited is not None:
                 assert isinstance(waited, UpstreamConnection)
                 return waited

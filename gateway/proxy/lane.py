@@ -20,6 +20,10 @@ from gateway.proxy.heads import reply_head, wants_trailers
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.tunnel import Tunnel
 
+# A request body up to this size is taken whole before anything is done about the request, whichever lane it comes by:
+# its client has then said all it had to say, the connection can go on, and the request can be sent again.
+BODY_INLINE_MAX = 64 * 1024
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
 
 

@@ -25,9 +25,6 @@ from gateway.observe.metrics_reader import MetricsReader
 from tests.support.client import ClientReply, RawClient, connected
 from tests.support.origin import Origin, Script, running_origin
 
-LANE = os.environ.get("TEST_LANE", "fast")
-"""Which lane the tests go through; `make test` runs those of the request path through each."""
-
 SECRET = "0123456789abcdef0123456789abcdef"
 
 default_lane = "fast"
@@ -76,11 +73,12 @@ class RunningGateway:
 
     async def log_lines(self, count: int = 1) -> list[dict[str, Any]]:
         """The access log so far, once it has that many lines: a line is written after its reply has left."""
-        while True:
-            lines = [json.loads(line) for line in self._log_path.read_text().splitlines()]
-            if len(lines) >= count:
-                return lines
-            await asyncio.sleep(0.01)
+        await until(lambda: len(self.log()) >= count)
+        return self.log()
+
+    def log(self) -> list[dict[str, Any]]:
+        """The access log as far as it is written."""
+        return [json.loads(line) for line in self._log_path.read_text().splitlines()]
 
     async def drain(self, timeout_s: float = 2.0) -> None:
         """Once; the end of the test asks again in vain."""
@@ -102,7 +100,7 @@ async def running_gateway(
         memory = map_buffer()
         loaded = load_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
         serving = ServingGateway(
-            ServeSettings(config=str(table), access_log=str(log_path), **{"lane": LANE, **settings}),
+            ServeSettings(config=str(table), access_log=str(log_path), **{"lane": default_lane, **settings}),
             loaded,
             WorkerMetrics(memory),
         )

@@ -1,7 +1,9 @@
 """An upstream over a real socket that does exactly what a test tells it to, and records what it was sent."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -88,10 +90,14 @@ class Origin:
             writer.close()
             self.closed.set()
 
-    def close_connections(self) -> None:
-        """Close every connection from this side."""
-        for writer in list(self.open_connections):
+    async def close_connections(self) -> None:
+        """Close every connection from this side; the kernel has said so to the others when this returns."""
+        closing = list(self.open_connections)
+        for writer in closing:
             writer.close()
+        for writer in closing:
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def read_body(received: Received, reader: asyncio.StreamReader) -> bytes:
@@ -147,5 +153,17 @@ async def running_origin(script: Script | None = None, port: int = 0) -> AsyncIt
         yield origin
     finally:
         server.close()
-        origin.close_connections()
+        await origin.close_connections()
         await server.wait_closed()
+
+
+@contextlib.contextmanager
+def deaf_endpoint() -> Iterator[str]:
+    """The URL of a socket whose backlog is full, so that the kernel answers no further connect."""
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(2):
+            filling = stack.enter_context(socket.socket())
+            filling.setblocking(False)
+            filling.connect_ex(listening.getsockname())
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
