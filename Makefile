@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench clean
+.PHONY: demo test check format bench fuzz differential clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -24,6 +24,12 @@ format: .venv/.check
 bench: .venv/.bench
 	$(BIN)/python -m tests.bench
 
+fuzz: .venv/.fuzz
+	$(BIN)/python -m tests.fuzz
+
+differential: .venv/.check
+	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py
+
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
@@ -40,4 +46,8 @@ clean:
 
 .venv/.bench: .venv/.check
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[check,bench]'
+	touch $@
+
+.venv/.fuzz: .venv/.check
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[check,fuzz]'
 	touch $@

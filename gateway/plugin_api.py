@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, TypeVar
 
+from mypy_extensions import mypyc_attr
+
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
 from gateway.core.rate_limit import Decision, Window
@@ -65,6 +67,7 @@ class BodyTransform(Protocol):
         """The rest."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Reply:
     """A reply on its way to the client.
 
@@ -223,7 +226,7 @@ class PolicyError(Exception):
         self.section = section
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class RouteInfo:
     """What a plugin may know of its route. policies: plugin name -> the policy in force (absent: none)."""
 
@@ -234,7 +237,7 @@ class RouteInfo:
     policies: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class IdentityClaims:
     """Which claims say who the caller is: dotted names, as in the `identity` section."""
 
@@ -320,6 +323,7 @@ class PluginServices(Protocol):
         """Send a further exchange through the whole pipeline, as if a client had sent it; its body is read whole."""
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Plugin:
     """Base of all plugins. Define only the hooks that are needed: on_request, on_response, on_finish, body_transform,
     wrap_upstream, close (see `plugins/example.py`). The class attributes say how it stands in routes.yaml.

@@ -72,8 +72,8 @@ class Rule:
     def format_state(self, decision: Decision) -> bytes:
         """The value of RateLimit: what remains, and in how many seconds all of it is back."""
         numbers: list[int] = []
-        for window in decision.windows:
-            numbers += (window.remaining, -(-window.reset_ms // 1000))
+        for _, _, remaining, reset_ms, _ in decision.windows:
+            numbers += (remaining, -(-reset_ms // 1000))
         return self._state_format % tuple(numbers)
 
 
@@ -135,8 +135,9 @@ class Limit(Plugin):
         """Say how things stand."""
         lines = exchange.state.get("limit")
         if lines is not None and exchange.reply is not None:
+            replace = exchange.reply.headers.set
             for name, value in lines:
-                exchange.reply.headers.set(name, value)
+                replace(name, value)
 
     async def _wait(self, exchange: Exchange, rule: Rule, key: str, result: Awaitable[Decision]) -> None:
         try:

@@ -20,7 +20,7 @@ class Source(Enum):
     UPSTREAM = "upstream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ErrorKind:
     """One kind of error. `proxy_error` is the error type of RFC 9209 section 2.3."""
 

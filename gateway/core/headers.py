@@ -36,7 +36,7 @@ class Headers:
     @classmethod
     def indexed(cls, lines: list[HeaderLine], index: dict[bytes, bytes]) -> "Headers":
         """Headers whose index, `dict(lines)`, the caller has made already; both are owned by the result."""
-        headers = cls.__new__(cls)
+        headers = cls()
         headers.lines = lines
         headers._index = index
         return headers
@@ -73,9 +73,13 @@ class Headers:
 
     def set(self, name: bytes, value: bytes) -> None:
         """Replace every line of that name by one."""
-        if self.get(name) is not None:
-            self.remove(name)
-        self.add(name, value)
+        index = self._index
+        if index is None:
+            index = self._index = dict(self.lines)
+        if name in index:
+            self.lines = [line for line in self.lines if line[0] != name]
+        self.lines.append((name, value))
+        index[name] = value
 
     def remove(self, name: bytes) -> None:
         """Drop every line of that name; none is no error."""

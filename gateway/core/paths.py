@@ -79,7 +79,7 @@ def _check_utf8(path: str) -> None:
         raise PathNotCanonical("encoded bytes that are not UTF-8") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Param:
     """A `{name}` or `{name:int}` segment; an int is one or more ASCII digits."""
 
@@ -87,7 +87,7 @@ class Param:
     is_int: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
     """A parsed route path. segments: literal text or Param each; is_prefix: whether it ends in `/*`."""
 

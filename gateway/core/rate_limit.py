@@ -6,20 +6,26 @@ the same arithmetic in Redis; all numbers stay below 2**53, the whole numbers th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from mypy_extensions import mypyc_attr
 
-@dataclass(frozen=True, slots=True)
-class Window:
-    """`limit` tokens per `period_ms`, all of which may be taken at once."""
 
+class _WindowFields(NamedTuple):
     limit: int
     period_ms: int
 
-    def __post_init__(self) -> None:
-        if self.limit < 1 or self.period_ms < 1 or self.limit * self.period_ms * 2 >= 2**53:
-            raise ValueError(f"a limit of {self.limit} per {self.period_ms} ms cannot be counted exactly")
+
+@mypyc_attr(native_class=False)
+class Window(_WindowFields):
+    """`limit` tokens per `period_ms`, all of which may be taken at once. A tuple, because stores hash it per request."""
+
+    __slots__ = ()
+
+    def __new__(cls, limit: int, period_ms: int) -> "Window":
+        if limit < 1 or period_ms < 1 or limit * period_ms * 2 >= 2**53:
+            raise ValueError(f"a limit of {limit} per {period_ms} ms cannot be counted exactly")
+        return tuple.__new__(cls, (limit, period_ms))
 
 
 class WindowState(NamedTuple):
@@ -56,35 +62,40 @@ def take(
     buckets: the stored bucket of each window, None where there is none yet. Returns the decision and the buckets to
     store. A clock that went back pays nothing back and takes nothing away.
     """
-    debts = []
-    is_allowed = True
-    for bucket, window in zip(buckets, windows, strict=True):
-        debt = 0
-        if bucket is not None:
-            debt, at_ms = bucket
-            if now_ms > at_ms:
-                debt -= (now_ms - at_ms) * window.limit
-                if debt < 0:
-                    debt = 0
-        debts.append(debt)
-        if debt + cost * window.period_ms > window.limit * window.period_ms:
-            is_allowed = False
     states = []
     stored: list[Bucket] = []
-    for bucket, window, debt_before in zip(buckets, windows, debts, strict=True):
-        limit, period_ms = window.limit, window.period_ms
-        capacity = limit * period_ms
-        debt_with_cost = debt_before + cost * period_ms
-        debt = debt_with_cost if is_allowed else debt_before
-        missing = debt_with_cost - capacity
-        states.append(
-            WindowState(
-                limit,
-                period_ms,
-                (capacity - debt) // period_ms,
-                -(-debt // limit),
-                -(-missing // limit) if missing > 0 else 0,
-            )
-        )
-        stored.append((debt, now_ms if bucket is None or bucket[1] < now_ms else bucket[1]))
-    return Decision(is_allowed, tuple(states)), stored
+    for bucket, (limit, period_ms) in zip(buckets, windows, strict=True):
+        debt = cost * period_ms
+        at_ms = now_ms
+        if bucket is not None:
+            before, at_ms = bucket
+            if now_ms > at_ms:
+                before -= (now_ms - at_ms) * limit
+                at_ms = now_ms
+            if before > 0:
+                debt += before
+        left = limit * period_ms - debt
+        if left < 0:
+            return _refuse(buckets, windows, cost, now_ms)
+        states.append(WindowState(limit, period_ms, left // period_ms, -(-debt // limit), 0))
+        stored.append((debt, at_ms))
+    return Decision(True, tuple(states)), stored
+
+
+def _refuse(
+    buckets: Sequence[Bucket | None], windows: tuple[Window, ...], cost: int, now_ms: int
+) -> tuple[Decision, list[Bucket]]:
+    """The way that is not hot: nothing is taken, what has been paid back since is."""
+    states = []
+    stored: list[Bucket] = []
+    for bucket, (limit, period_ms) in zip(buckets, windows, strict=True):
+        debt, at_ms = bucket if bucket is not None else (0, now_ms)
+        if now_ms > at_ms:
+            debt = max(0, debt - (now_ms - at_ms) * limit)
+            at_ms = now_ms
+        left = limit * period_ms - debt
+        missing = cost * period_ms - left
+        retry_after_ms = -(-missing // limit) if missing > 0 else 0
+        states.append(WindowState(limit, period_ms, left // period_ms, -(-debt // limit), retry_after_ms))
+        stored.append((debt, at_ms))
+    return Decision(False, tuple(states)), stored

@@ -10,7 +10,7 @@ IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
 _BURST = 10.0
 
 
-@dataclass(slots=True)
+@dataclass
 class RetryBudget:
     """Retries as a share of requests, so that a failing upstream is not met with a multiple of its load.
 

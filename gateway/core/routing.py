@@ -10,7 +10,6 @@ A place is one host and one shape of path. All look-ups are one dict access a se
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import combinations
 from types import MappingProxyType
 from typing import Generic, NamedTuple, TypeVar
@@ -35,8 +34,7 @@ T = TypeVar("T")
 Name = TypeVar("Name", bytes, str)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule(Generic[T]):
+class Rule(NamedTuple, Generic[T]):
     """What a route matches, and the target that is found then.
 
     host: `example.com`, `*.example.com` (one label or more in place of the `*`) or None for any; without a port.

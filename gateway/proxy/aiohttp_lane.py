@@ -84,6 +84,9 @@ class AiohttpLane:
         except (ConnectionError, asyncio.CancelledError):
             exchange.outcome = exchange.outcome or "client_gone"
             raise
+        except Exception:
+            exchange.outcome = "broken"
+            raise
         finally:
             parts.state.in_flight.dec()
             if isinstance(exchange.body, RequestBody):

@@ -200,6 +200,7 @@ class ClientConnection(RequestHandler):
     ) -> Any:
         """A fault of the lane itself. How much of a reply has left is not known, so only the connection can end."""
         _log.error("the lane failed", exc_info=exc)
+        self.reset()
         return SENT_CLOSE
 
     # -- reading ----------------------------------------------------------------------------------------------------

@@ -13,7 +13,9 @@ all there; larger ones stream, and are not plain.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Coroutine
+from functools import partial
 from time import monotonic
 
 from gateway.core import errors
@@ -28,6 +30,8 @@ from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, overloaded, reset_on_
 from gateway.proxy.pipeline import Pending
 from gateway.proxy.transformed_body import INLINE_MAX
 from gateway.proxy.tunnel import SwitchingReply
+
+_log = logging.getLogger("gateway")
 
 _PIPELINED_MAX = 64 * 1024
 _SWEEP_S = 1.0
@@ -310,29 +314,36 @@ class FastConnection(asyncio.Protocol):
         self._keep_alive = head.keep_alive
         parts.identify(exchange)
         parts.state.in_flight.inc()
-        pending = parts.pipeline.enter(exchange)
-        if pending is None:
-            forwarder = exchange.forwarder
-            if forwarder is not None:
-                self._upstream = forwarder.start(exchange, self._on_outcome)
-                if self._upstream is not None:
-                    return
-        elif isinstance(pending, Reply):
-            self._answer(exchange, pending)
-            return
-        self._go_on(exchange, pending)
+        try:
+            pending = parts.pipeline.enter(exchange)
+            if pending is None:
+                forwarder = exchange.forwarder
+                if forwarder is not None:
+                    self._upstream = forwarder.start(exchange, self._on_outcome)
+                    if self._upstream is not None:
+                        return
+            elif isinstance(pending, Reply):
+                self._answer(exchange, pending)
+                return
+        except Exception as error:
+            self._break_off(exchange, error)
+        else:
+            self._go_on(exchange, pending)
 
     def _on_outcome(self, outcome: Reply | GatewayError) -> None:
         """From the upstream's connection: how the first attempt ended."""
         self._upstream = None
         exchange = self._exchange
         assert exchange is not None
-        if not exchange.forwarder.judge(exchange, outcome):
-            self._go_on(exchange, None)
-        elif isinstance(outcome, Reply):
-            self._answer(exchange, outcome)
-        else:
-            self._answer(exchange, error_reply(outcome, exchange))
+        try:
+            if not exchange.forwarder.judge(exchange, outcome):
+                self._go_on(exchange, None)
+            elif isinstance(outcome, Reply):
+                self._answer(exchange, outcome)
+            else:
+                self._answer(exchange, error_reply(outcome, exchange))
+        except Exception as error:
+            self._break_off(exchange, error)
 
     def _answer(self, exchange: Exchange, reply: Reply) -> None:
         """The reply is here: send it now if all of it can be, else in a task."""
@@ -340,14 +351,37 @@ class FastConnection(asyncio.Protocol):
         reply = exchange.reply or reply
         body = reply.body
         if not isinstance(body, bytes) or (transforms and len(body) > INLINE_MAX):
-            self._task = self._lane.parts.loop.create_task(self._send_later(exchange, transforms))
+            self._start_task(exchange, self._send_later(exchange, transforms))
             return
         if transforms:
             reply = self._lane.parts.pipeline.transform_now(exchange, transforms)
         self._send_whole(exchange, reply)
 
     def _go_on(self, exchange: Exchange, pending: Pending) -> None:
-        self._task = self._lane.parts.loop.create_task(self._handle_later(exchange, pending))
+        self._start_task(exchange, self._handle_later(exchange, pending))
+
+    def _start_task(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
+        self._task = self._lane.parts.loop.create_task(work)
+        self._task.add_done_callback(partial(self._on_task_done, exchange))
+
+    def _on_task_done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
+        """Whatever became of the task (one that is cancelled before its first step runs no line), the exchange ends."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None or self._exchange is exchange:
+            self._break_off(exchange, error)
+
+    def _break_off(self, exchange: Exchange, error: BaseException | None) -> None:
+        """End an exchange whose client has gone, or that failed by a fault of ours or of a plugin's: how much of a
+        reply has left is not known then.
+        """
+        if error is not None:
+            _log.error("an exchange failed", exc_info=error, extra={"request_id": exchange.request_id})
+        reply = exchange.reply
+        if reply is not None and not isinstance(reply.body, bytes):
+            reply.body.close()
+        if self._exchange is exchange:
+            self._finish(exchange, "client_gone" if error is None else "broken")
+        self.reset()
 
     def _send_whole(self, exchange: Exchange, reply: Reply) -> None:
         transport = self.transport

@@ -24,7 +24,7 @@ from gateway.proxy.tunnel import SwitchingReply
 from gateway.upstreams.registry import Endpoint, Upstream
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ForwardPolicy:
     """How a route goes to its upstream.
 

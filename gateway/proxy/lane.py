@@ -1,6 +1,7 @@
 """What the lanes have in common: the limits of a client connection and what a worker counts of them."""
 
 import asyncio
+import logging
 import re
 import socket
 import struct
@@ -24,10 +25,12 @@ from gateway.proxy.tunnel import Tunnel
 # its client has then said all it had to say, the connection can go on, and the request can be sent again.
 BODY_INLINE_MAX = 64 * 1024
 
+_log = logging.getLogger("gateway")
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LaneLimits:
     """`gateway.limits` in bytes and seconds. target_max and header_count_max are not set by operators."""
 
@@ -39,7 +42,7 @@ class LaneLimits:
     header_count_max: int = 128
 
 
-@dataclass(slots=True)
+@dataclass
 class LaneState:
     """Of all client connections of this worker, whichever lane has them."""
 
@@ -48,7 +51,7 @@ class LaneState:
     tunnels: set[Tunnel] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LaneParts:
     """What every lane is made of."""
 
@@ -138,13 +141,20 @@ async def send_stream(exchange: Exchange, body: BodyStream, client: ReplySocket,
             if client.writing_paused:
                 await client.drain()
     except GatewayError as error:
-        exchange.outcome = "broken"
         exchange.error_code = error.kind.code
-        client.reset()
-        return False
-    if is_chunked and client.transport is not None:
-        client.transport.write(last_chunk(exchange, getattr(body, "trailers", None)))
-    return True
+    except ConnectionError:
+        raise
+    except Exception:
+        # A plugin's transform, say.
+        _log.exception("a reply's body failed", extra={"request_id": exchange.request_id})
+        exchange.error_code = errors.INTERNAL_ERROR.code
+    else:
+        if is_chunked and client.transport is not None:
+            client.transport.write(last_chunk(exchange, getattr(body, "trailers", None)))
+        return True
+    exchange.outcome = "broken"
+    client.reset()
+    return False
 
 
 def last_chunk(exchange: Exchange, trailers: Headers | None) -> bytes:

@@ -19,7 +19,7 @@ from gateway.upstreams.pool import Pool
 Balance = Literal["round_robin", "least_requests", "random_two"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class UpstreamShape:
     """What makes two upstreams of one name the same. endpoints: (URL, weight). Times are seconds."""
 

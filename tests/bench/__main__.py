@@ -22,7 +22,7 @@ from tests.bench.material import make_credentials, write_files
 from tests.bench.processes import StartFailed
 from tests.bench.proxies import PEERS, Bench, Running, find_program, version_of
 from tests.bench.table import render
-from tests.bench.work import CALLERS, GATEWAY, WORK, Work
+from tests.bench.work import CALLERS, COMPILED, GATEWAY, WORK, Work
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 _WARM_UP_S = 1
@@ -108,6 +108,8 @@ class _Session:
         }
         for table, start in tables.items():
             self._place([(work, GATEWAY) for work in works if work.table == table], start)
+        cells = [(work, COMPILED) for work in works if work.table == "main"]
+        self._place(cells, lambda: self.bench.start_gateway("compiled", code=self.bench.compile_gateway()))
         for peer in PEERS:
             program = find_program(peer.program)
             if program is None:

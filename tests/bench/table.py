@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from tests.bench.load import Figures
-from tests.bench.work import GATEWAY, Work
+from tests.bench.work import COMPILED, GATEWAY, Work
 
 Results = Mapping[tuple[str, str], Figures | str]
 """(name of the work, proxy) -> figures, or the reason why there are none. What a proxy does not do is not there."""
 
-PROXIES = (GATEWAY, "nginx", "HAProxy", "Envoy", "Caddy")
+PROXIES = (GATEWAY, COMPILED, "nginx", "HAProxy", "Envoy", "Caddy")
 RATIOS = ("nginx", "HAProxy", "Envoy")
 
 _LINES: tuple[tuple[str, Callable[[Figures], str], Callable[[Figures], float] | None], ...] = (
@@ -22,13 +22,13 @@ _LINES: tuple[tuple[str, Callable[[Figures], str], Callable[[Figures], float] | 
 
 def render(works: Sequence[Work], results: Results) -> str:
     """The table, and below it why a figure is missing."""
-    header = ["work", "figure", *PROXIES, *(f"{GATEWAY} ÷ {peer}" for peer in RATIOS)]
+    header = ["work", "figure", *PROXIES, *(f"{own} ÷ {peer}" for own in (GATEWAY, COMPILED) for peer in RATIOS)]
     rows = []
     for work in works:
         found = {proxy: results.get((work.name, proxy)) for proxy in PROXIES}
         for number, (label, show, value) in enumerate(_LINES):
             cells = [show(each) if isinstance(each, Figures) else "-" for each in found.values()]
-            ratios = [_ratio(found[GATEWAY], found[peer], value) for peer in RATIOS]
+            ratios = [_ratio(found[own], found[peer], value) for own in (GATEWAY, COMPILED) for peer in RATIOS]
             rows.append(["" if number else work.title, label, *cells, *ratios])
     reasons: dict[tuple[str, str], list[str]] = {}
     for work in works:

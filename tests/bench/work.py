@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 GATEWAY = "gateway"
+COMPILED = "compiled"
+"""The same gateway, its hot modules compiled by deploy/compile.py."""
 SIZES = {"1k.json": 1_100, "20k.json": 20_000, "10k.bin": 10_240, "100k.bin": 102_400}
 CALLERS = 1_000
 TENANTS = 100

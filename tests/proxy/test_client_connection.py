@@ -144,3 +144,13 @@ async def test_a_body_that_still_comes_does_not_stop_at_the_drain() -> None:
 
 def test_what_is_held_back_is_bounded() -> None:
     assert client_connection._HELD_MAX <= 256 * 1024
+
+
+async def test_framing_fields_spelled_with_an_underscore_are_not_forwarded() -> None:
+    async with rig(SMALL) as r:
+        await r.exchange(
+            "POST", "/", {"Content_Length": "9", "Transfer_Encoding": "chunked", "X_Other": "1"}, body=b"abc"
+        )
+        assert r.origin.last.body == b"abc"
+        assert r.origin.last.get("x_other") == "1"
+        assert b"_length" not in r.origin.last.head and b"_encoding" not in r.origin.last.head

@@ -218,9 +218,9 @@ class Rig:
 async def rig(
     table_text: str = TABLE, script: Script | None = None, environ: Mapping[str, str] | None = None, **settings: Any
 ) -> AsyncIterator[Rig]:
-    """All three, with `${env:ORIGIN}` in the table for the origin; a test that hangs ends after 15 seconds."""
+    """All three, with `${env:ORIGIN}` in the table for the origin; a test that hangs ends after 10 seconds."""
     async with (
-        asyncio.timeout(15),
+        asyncio.timeout(10),
         running_origin(script) as origin,
         running_gateway(table_text, {"ORIGIN": origin.url, **(environ or {})}, **settings) as gateway,
         connected(gateway.port) as client,
