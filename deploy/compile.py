@@ -1,6 +1,6 @@
 """`python deploy/compile.py FOLDER`: compiles the hot modules of the gateway package in FOLDER in place, with mypyc.
 
-The same sources run either way; what compiling gains stands in gateway/decisions/0008-compiled-hot-path.md. Meant for an
+The same sources run either way (gateway/decisions/0008-compiled-hot-path.md says what compiling gains). Meant for an
 installed copy (an image, a benchmark), never for a checkout: a compiled module hides later edits of its source.
 """
 

@@ -319,6 +319,10 @@ class UpstreamConnection(asyncio.Protocol):
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._state == "CLOSED":
+            # Given up while it was being made.
+            transport.abort()  # type: ignore[attr-defined]
+            return
         self._transport = transport  # type: ignore[assignment]  # a Transport on every loop there is
         self._state = "IDLE"
 

@@ -208,7 +208,7 @@ class Forwarder:
         timeout_s = policy.connect_timeout_s
         if exchange.deadline_s is not None:
             timeout_s = max(0.001, min(timeout_s, exchange.deadline_s - monotonic()))
-        if not pool.reserve():
+        while not pool.reserve():
             try:
                 waited = await pool.wait(timeout_s)
             except TimeoutError:
@@ -216,9 +216,13 @@ class Forwarder:
                 raise UpstreamError(
                     errors.UPSTREAM_BUSY, detail, "busy", is_sent=False, headers=[(b"retry-after", b"1")]
                 ) from None
-            if waited is not None:
-                assert isinstance(waited, UpstreamConnection)
+            if waited is None:
+                break
+            assert isinstance(waited, UpstreamConnection)
+            # It may have ended in the very turn in which it was handed over.
+            if not waited.is_closed and (_may_resend(exchange) or not waited.is_stale()):
                 return waited
+            waited.close()
         return await self._connect(endpoint, timeout_s)
 
     async def _connect(self, endpoint: Endpoint, timeout_s: float) -> UpstreamConnection:
@@ -253,7 +257,11 @@ class Forwarder:
                 detail = "The upstream accepts no connection"
                 raise UpstreamError(errors.UPSTREAM_UNREACHABLE, detail, "connect", is_sent=False) from None
             raise
-        return made[0]
+        connection = made[0]
+        if connection.is_closed:
+            detail = "The upstream ended the connection before it was asked anything"
+            raise UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_sent=False)
+        return connection
 
 
 def _may_resend(exchange: Exchange) -> bool:
@@ -288,6 +296,9 @@ def _upgrade(exchange: Exchange) -> bytes | None:
     headers = exchange.headers
     protocol = headers.get(b"upgrade")
     if protocol is None or exchange.method != "GET" or b"upgrade" not in connection_options(headers):
+        return None
+    if exchange.send_interim is None:
+        # An HTTP/1.0 client takes no 101 (RFC 9110 section 7.8).
         return None
     return protocol
 

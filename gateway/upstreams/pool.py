@@ -75,7 +75,7 @@ class Pool:
 
     def put(self, connection: PooledConnection) -> None:
         """The connection is free: to the next in line, or to the idle ones."""
-        if self.is_closed:
+        if self.is_closed or connection.is_closed:
             connection.close()
             return
         while self._waiters:

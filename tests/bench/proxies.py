@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.processes import Process, free_ports
+from tests.bench.processes import Process, StartFailed, free_ports
 from tests.bench.work import GATEWAY
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -119,6 +119,8 @@ class Bench:
         copy = self.folder / "compiled"
         for package in ("gateway", "plugins"):
             shutil.copytree(REPOSITORY / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        # For what it says to mypy.
+        shutil.copy(REPOSITORY / "pyproject.toml", copy)
         command = [sys.executable, str(REPOSITORY / "deploy" / "compile.py"), str(copy)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:

@@ -47,6 +47,21 @@ async def test_the_same_where_the_origin_closes_a_moment_after_its_reply(method:
             assert reply.status == 200, reply.body
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+async def test_a_connection_that_ends_as_it_is_handed_to_who_waits_costs_nothing(method: str) -> None:
+    async def script(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(b"ok")(received, reader, writer)
+        writer.close()
+
+    async with rig(POOLED.replace("200ms", "5s"), script) as r:
+
+        async def one() -> int:
+            async with connected(r.gateway.port) as client:
+                return (await client.request(method, "/", body=b"x")).status
+
+        assert set(await asyncio.gather(*(one() for _ in range(60)))) == {200}
+
+
 async def test_a_large_upload_over_a_connection_that_was_closed_while_idle_arrives() -> None:
     async with rig() as r:
         for _ in range(10):

@@ -24,7 +24,7 @@ from tests.support.gateway import running_gateway
 STREAMS = int(os.environ.get("DIFFERENTIAL_STREAMS", "400"))
 TABLE = """
 version: 1
-gateway: {limits: {header_max: 2KiB}}
+gateway: {limits: {header_max: 10KiB}}
 defaults: {auth: none}
 upstreams: {origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 4}}}
 routes:
@@ -289,7 +289,7 @@ LINES += [
     b"Connection: upgrade\r\nUpgrade: websocket",
     b"Sec-WebSocket-Key1: x",
     b"Accept: a\r\nAccept: b",
-    b"X-A: " + b"y" * 3000,
+    b"X-A: " + b"y" * 11_000,
 ]
 LINES += [b"\r\n".join(b"X-%d: y" % number for number in range(count)) for count in (100, 140)]
 LINES += [
