@@ -229,6 +229,7 @@ class ServingGateway:
                 )
             ),
             rewrite=route.rewrite,
+            location=route.location,
             connect_timeout_s=route.connect_timeout_s,
             idle_timeout_s=route.idle_timeout_s,
             attempts=retry.attempts if retry is not None else 1,

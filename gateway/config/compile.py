@@ -11,8 +11,8 @@ from gateway.config.load import LoadedRoute, LoadedTable, read_table
 from gateway.config.model import Match, Retry, Rewrite, Route, Timeout
 from gateway.config.offline import offline_services
 from gateway.config.problems import TableInvalid
-from gateway.config.rewrite import RewriteInvalid, compile_rewrite
-from gateway.config.snapshot import CompiledRoute, Snapshot, TargetRewrite, Unwinding
+from gateway.config.rewrite import RewriteInvalid, compile_location, compile_rewrite
+from gateway.config.snapshot import CompiledRoute, PathRewrite, Snapshot, TargetRewrite, Unwinding
 from gateway.config.source import FindFiles, ReadFile, read_text
 from gateway.config.translate import Path, Translator
 from gateway.config.tree import locate
@@ -96,7 +96,8 @@ class _Compiler:
         )
         if settings.to is None:
             return compiled
-        return replace(compiled, rewrite=self._rewrite(route), retry=self._retry(settings))
+        rewrite, location = self._rewrite(route)
+        return replace(compiled, rewrite=rewrite, location=location, retry=self._retry(settings))
 
     def _fallback(self) -> CompiledRoute:
         edge = {plugin.name for plugin in self._plugins if plugin.stage is Stage.EDGE}
@@ -155,19 +156,19 @@ class _Compiler:
             return default
         return settings.retry if default is None or settings.retry is None else _inherit(settings.retry, default)
 
-    def _rewrite(self, route: LoadedRoute) -> TargetRewrite | None:
+    def _rewrite(self, route: LoadedRoute) -> tuple[TargetRewrite | None, PathRewrite | None]:
         own = route.settings.rewrite
         is_own = "rewrite" in route.settings.model_fields_set
         rewrite: Rewrite | None = own if is_own else self._loaded.table.defaults.rewrite
         if rewrite is None:
-            return None
+            return None, None
         try:
-            return compile_rewrite(rewrite, parse_pattern(route.settings.match.path))
+            return compile_rewrite(rewrite, parse_pattern(route.settings.match.path)), compile_location(rewrite)
         except RewriteInvalid as error:
             # A default that does not fit is the route's to switch off.
             where: Path = (*route.path, "rewrite", error.key) if is_own else (*route.path, "match")
             self._translator.add(where, "rewrite_mismatch", str(error))
-            return None
+            return None, None
 
     def _router(self, routes: Sequence[tuple[LoadedRoute, CompiledRoute]]) -> Router[CompiledRoute] | None:
         paths = {compiled.position: route.path for route, compiled in routes}

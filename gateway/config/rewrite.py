@@ -46,6 +46,23 @@ def compile_rewrite(rewrite: Rewrite, pattern: Pattern) -> Callable[[Exchange], 
     return target_of
 
 
+def compile_location(rewrite: Rewrite) -> Callable[[str], str] | None:
+    """The way back, for the paths in Location and Content-Location: from the upstream's to the client's.
+
+    None for a `path` template, which cannot be undone. A path that the upstream has outside its prefix stays as it is.
+    """
+    if rewrite.path is not None:
+        return None
+    strip, prefix = rewrite.strip or "", rewrite.prefix or ""
+
+    def client_path(path: str) -> str:
+        if not path.startswith(prefix) or path[len(prefix) : len(prefix) + 1] not in ("", "/", "?", "#"):
+            return path
+        return strip + path[len(prefix) :]
+
+    return client_path
+
+
 def _template(template: str, pattern: Pattern) -> Callable[[Exchange], str]:
     parts = _PARAM.split(template)
     names = parts[1::2]

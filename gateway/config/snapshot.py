@@ -12,6 +12,7 @@ RequestHook = Callable[[Exchange], "Reply | Awaitable[Reply | None] | None"]
 ExchangeHook = Callable[[Exchange], None]
 TransformHook = Callable[[Exchange], BodyTransform | None]
 TargetRewrite = Callable[[Exchange], str]
+PathRewrite = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class CompiledRoute:
 
     request_hooks[i] is the i-th `on_request` to run, and unwinding[i] what has to run on the way back when that one
     answers or raises; unwinding[-1] is for the exchange that went all the way. call: to the upstream, through every
-    `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
+    `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came. location: its way back, for a reply's Location.
     Times are seconds, None is no limit; body_max is bytes; retry None is never. position is `file:line:column`.
     """
 
@@ -44,6 +45,7 @@ class CompiledRoute:
     idle_timeout_s: float | None
     body_max: int
     plugins: tuple[Plugin, ...]
+    location: PathRewrite | None = None
     retry: Retry | None = None
 
 

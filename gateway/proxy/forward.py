@@ -26,7 +26,7 @@ from gateway.upstreams.registry import Endpoint, Upstream
 
 @dataclass(frozen=True)
 class ForwardPolicy:
-    """How a route goes to its upstream.
+    """How a route goes to its upstream, and how the paths in its replies come back.
 
     attempts: all of them, 1 is no retry. retry_on: causes and statuses as text. count_attempt: called with the outcome
     of each attempt, "ok" or a cause. Times are seconds, None is no limit.
@@ -34,6 +34,7 @@ class ForwardPolicy:
 
     upstream: Upstream
     rewrite: Callable[[Exchange], str] | None
+    location: Callable[[str], str] | None
     connect_timeout_s: float
     idle_timeout_s: float | None
     attempts: int
@@ -107,6 +108,8 @@ class Forwarder:
         if isinstance(outcome, Reply):
             if outcome.status < 500:
                 policy.count_attempt("ok")
+                if policy.location is not None and (outcome.status == 201 or 300 <= outcome.status < 400):
+                    _restore_location(outcome, exchange.endpoint, policy.location)
                 return True
             cause = str(outcome.status)
             is_sent = True
@@ -267,6 +270,20 @@ class Forwarder:
 def _may_resend(exchange: Exchange) -> bool:
     """Whether sending the request again over a fresh connection does no harm."""
     return exchange.method in IDEMPOTENT_METHODS and isinstance(exchange.body, bytes)
+
+
+def _restore_location(reply: Reply, endpoint: str, client_path: Callable[[str], str]) -> None:
+    """Say where a thing is as the client has to ask for it: the upstream knows neither the gateway nor its paths."""
+    for name in (b"location", b"content-location"):
+        value = reply.headers.get(name)
+        if value is None:
+            continue
+        text = value.decode("latin-1")
+        for origin in (f"http://{endpoint}/", f"https://{endpoint}/"):
+            if text.startswith(origin):
+                text = text[len(origin) - 1 :]
+        if text.startswith("/") and not text.startswith("//"):
+            reply.headers.set(name, client_path(text).encode("latin-1"))
 
 
 def _discard(outcome: Reply | GatewayError, connection: UpstreamConnection) -> None:

@@ -20,6 +20,8 @@ routes:
 - {id: closed, match: /closed, to: origin, limit: {rate: 3/d, on_store_down: closed}}
 """
 
+pytestmark = pytest.mark.parametrize("each_lane", ["fast"], indirect=True)
+
 
 @pytest.fixture
 def redis() -> Iterator[RedisServer]:

@@ -1,4 +1,4 @@
-"""The gateway serves on uvloop, and so do these tests, over each of its lanes."""
+"""The gateway serves on uvloop, and so do these tests, those of whole requests over each of its lanes."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,6 +12,6 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     return {"uvloop": uvloop.new_event_loop}
 
 
-@pytest.fixture(params=["fast", "aiohttp"], autouse=True)
-def _lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=["fast", "aiohttp"])
+def each_lane(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "default_lane", request.param)

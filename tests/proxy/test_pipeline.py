@@ -11,6 +11,8 @@ from tests.support.client import connected
 from tests.support.gateway import Rig, rig, until
 from tests.support.origin import Received, answer, raw
 
+pytestmark = pytest.mark.usefixtures("each_lane")
+
 
 def table(*, where: str = "nowhere", more: str = "") -> str:
     return f"""

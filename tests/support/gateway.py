@@ -151,6 +151,7 @@ async def gateway_process(
         table.write_text(table_text)
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(table), "--workers", str(workers)]
         command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", "none", "--drain", drain]
+        command += ["--lane", default_lane]
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, "SECRET": SECRET, **(environ or {})}, stderr=asyncio.subprocess.PIPE
         )

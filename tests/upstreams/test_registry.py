@@ -1,0 +1,80 @@
+"""Hazard: a reload that changes nothing of an upstream drops its connections, or one that does keeps the old ones."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from gateway.upstreams.registry import Endpoint, Registry, UpstreamShape
+
+SHAPE = UpstreamShape("crm", (("http://127.0.0.1:8101", 1), ("http://127.0.0.1:8102", 3)), "round_robin", 4, 60.0)
+
+
+def make() -> Registry:
+    return Registry(asyncio.get_running_loop(), random.Random(1))
+
+
+async def test_an_upstream_of_the_same_shape_is_the_same() -> None:
+    registry = make()
+    upstream = registry.upstream(SHAPE)
+    assert registry.upstream(replace(SHAPE)) is upstream
+    assert repr(upstream) == (
+        "<Upstream crm [<Endpoint 127.0.0.1:8101 <Pool open=0/4 idle=0 waiting=0>>, "
+        "<Endpoint 127.0.0.1:8102 <Pool open=0/4 idle=0 waiting=0>>]>"
+    )
+
+
+@pytest.mark.parametrize("change", [{"pool_max": 5}, {"pool_idle_s": 1.0}, {"balance": "random_two"}, {"name": "hr"}])
+async def test_any_change_makes_another(change: dict[str, object]) -> None:
+    registry = make()
+    assert registry.upstream(SHAPE) is not registry.upstream(replace(SHAPE, **change))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_requests", "random_two"])
+async def test_weights_are_kept_to(balance: str) -> None:
+    upstream = make().upstream(replace(SHAPE, balance=balance))  # type: ignore[arg-type]
+    chosen = Counter(upstream.choose(()).name for _ in range(400))
+    assert chosen["127.0.0.1:8102"] >= 240
+    if balance != "least_requests":  # which takes the heavier one as long as both rest
+        assert chosen["127.0.0.1:8101"] >= 20
+
+
+@pytest.mark.parametrize("balance", ["round_robin", "least_requests", "random_two"])
+async def test_another_attempt_goes_to_another_endpoint_while_there_is_one(balance: str) -> None:
+    upstream = make().upstream(replace(SHAPE, balance=balance))  # type: ignore[arg-type]
+    one, other = upstream.endpoints
+    for _ in range(20):
+        assert upstream.choose([one]) is other
+        assert upstream.choose([other]) is one
+        assert upstream.choose([one, other]) in (one, other)
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "name"),
+    [
+        ("http://crm.internal", "crm.internal", 80, "crm.internal"),
+        ("https://crm.internal", "crm.internal", 443, "crm.internal"),
+        ("http://[::1]:8101", "::1", 8101, "[::1]:8101"),
+    ],
+)
+async def test_an_endpoint_knows_where_it_is(url: str, host: str, port: int, name: str) -> None:
+    endpoint: Endpoint = make().upstream(replace(SHAPE, endpoints=((url, 1),))).endpoints[0]
+    assert (endpoint.host, endpoint.port, endpoint.name) == (host, port, name)
+    assert (endpoint.tls is not None) == url.startswith("https")
+    assert endpoint.in_flight == 0
+
+
+async def test_requests_under_way_are_what_the_pool_has_out() -> None:
+    endpoint = make().upstream(SHAPE).endpoints[0]
+    assert endpoint.pool.reserve()
+    assert endpoint.in_flight == 1
+
+
+async def test_a_closed_registry_has_closed_every_pool() -> None:
+    registry = make()
+    upstream = registry.upstream(SHAPE)
+    registry.close()
+    assert all(endpoint.pool.is_closed for endpoint in upstream.endpoints)
+    assert registry.upstream(SHAPE) is not upstream
