@@ -18,7 +18,7 @@ class _WindowFields(NamedTuple):
 
 @mypyc_attr(native_class=False)
 class Window(_WindowFields):
-    """`limit` tokens per `period_ms`, all of which may be taken at once. A tuple, because stores hash it per request."""
+    """`limit` tokens per `period_ms`, all of which may be taken at once. A tuple: stores hash it for each request."""
 
     __slots__ = ()
 
