@@ -30,6 +30,7 @@ HOT_MODULES = [
     "gateway/proxy/heads.py",
     "gateway/proxy/lane.py",
     "gateway/proxy/pipeline.py",
+    "gateway/proxy/reply_body.py",
     "gateway/stores/memory.py",
     "gateway/upstreams/pool.py",
     "gateway/upstreams/registry.py",

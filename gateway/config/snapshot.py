@@ -31,8 +31,8 @@ class CompiledRoute:
     request_hooks[i] is the i-th `on_request` to run, and unwinding[i] what has to run on the way back when that one
     answers or raises; unwinding[-1] is for the exchange that went all the way. call: to the upstream, through every
     `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
-    location: its way back, for a reply's Location. Times are seconds, None is no limit; body_max is bytes; retry None is
-    never. position is `file:line:column`.
+    location: its way back, for a reply's Location. retry: None is never. Times are seconds, None is no limit; body_max
+    is bytes. position is `file:line:column`.
     """
 
     info: RouteInfo

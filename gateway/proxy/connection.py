@@ -10,7 +10,7 @@ Theory of operation. A connection serves one exchange at a time:
 llhttp (through httptools) parses the head and the chunked framing. The caller is called back within the very read that
 brought the head: no future, no turn of the loop lies between the upstream's bytes and the client's. Where a reply
 arrives in one piece, which most do, its body is plain bytes. Otherwise a `ReplyBody` is handed out; it pauses the
-socket while more than `_HIGH_WATER` bytes wait in it, so that a slow client slows the upstream down. The connection
+socket while more than 256 KiB wait in it, so that a slow client slows the upstream down. The connection
 goes back to its pool when the last byte came from the upstream, not when the client has read it.
 """
 
@@ -28,8 +28,8 @@ from gateway.core.headers import HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import NOT_RETURNED, has_no_body
+from gateway.proxy.reply_body import ReplyBody
 
-_HIGH_WATER = 256 * 1024
 _HEAD_MAX = 64 * 1024
 _PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
@@ -59,79 +59,6 @@ class UpstreamError(GatewayError):
         self.cause = cause
         self.is_sent = is_sent
         self.is_stale = is_stale
-
-
-class ReplyBody:
-    """The moving body of one reply (`plugin_api.BodyStream`)."""
-
-    __slots__ = ("_connection", "_error", "_is_complete", "_pieces", "_size", "_waiter", "length", "trailers")
-
-    def __init__(self, connection: "UpstreamConnection", length: int | None, pieces: deque[bytes]) -> None:
-        self._connection: UpstreamConnection | None = connection
-        self._pieces = pieces
-        self._size = sum(map(len, pieces))
-        self._waiter: asyncio.Future[None] | None = None
-        self._is_complete = False
-        self._error: GatewayError | None = None
-        self.length = length
-        self.trailers: Headers | None = None
-
-    @property
-    def has_buffered(self) -> bool:
-        return bool(self._pieces)
-
-    async def read(self) -> bytes:
-        if not self._pieces and not self._is_complete and self._error is None:
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        if self._pieces:
-            pieces = self._pieces
-            piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
-            pieces.clear()
-            self._size = 0
-            if self._connection is not None:
-                self._connection.resume_reading()
-            return piece
-        if self._error is not None:
-            raise self._error
-        return b""
-
-    def close(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            connection.close()
-        self._pieces.clear()
-
-    def feed(self, piece: bytes) -> bool:
-        """From the connection; returns whether it should pause reading."""
-        self._pieces.append(piece)
-        self._size += len(piece)
-        self._wake()
-        return self._size > _HIGH_WATER
-
-    def complete(self, trailers: Headers | None) -> None:
-        """From the connection: the last byte has come."""
-        self._is_complete = True
-        self.trailers = trailers
-        self._connection = None
-        self._wake()
-
-    def fail(self, error: GatewayError) -> None:
-        """From the connection: the rest will not come. What came before is still read first."""
-        self._error = error
-        self._connection = None
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def __repr__(self) -> str:
-        state = "failed" if self._error else "complete" if self._is_complete else "moving"
-        return f"<ReplyBody {state} buffered={self._size}>"
 
 
 class UpstreamConnection(asyncio.Protocol):

@@ -14,8 +14,11 @@ def test_what_never_left_may_always_be_sent_again(method: str) -> None:
 
 @pytest.mark.parametrize("cause", sorted(ALL))
 def test_what_left_may_be_repeated_only_if_its_method_is_safe(cause: str) -> None:
-    assert {method for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "MADE-UP")
-            if may_retry(cause, method, ALL, is_sent=True)} == {"GET", "HEAD", "OPTIONS"}
+    assert {
+        method
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE", "PATCH", "MADE-UP")
+        if may_retry(cause, method, ALL, is_sent=True)
+    } == {"GET", "HEAD", "OPTIONS"}
 
 
 def test_what_is_not_listed_is_never_repeated() -> None:

@@ -170,4 +170,3 @@ async def test_more_connections_than_allowed_are_refused_with_503_and_counted_do
         await until(lambda: r.gateway.metric("gateway_connections") == 1)
         async with connected(r.gateway.port) as next_one:
             assert (await next_one.request("GET", "/")).status == 200
-

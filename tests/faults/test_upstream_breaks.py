@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.gateway import TABLE, rig, running_gateway, until
 from tests.support.client import connected
+from tests.support.gateway import TABLE, rig, running_gateway, until
 from tests.support.origin import Received, Script, answer, raw
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"

@@ -38,7 +38,9 @@ async def echo(socket: web.WebSocketResponse) -> None:
 
 
 @asynccontextmanager
-async def websocket_gateway(handler: Handler = echo) -> AsyncIterator[tuple[RunningGateway, aiohttp.ClientSession, str]]:
+async def websocket_gateway(
+    handler: Handler = echo,
+) -> AsyncIterator[tuple[RunningGateway, aiohttp.ClientSession, str]]:
     """The gateway before an upstream of WebSockets, a client session, and the URL of the gateway."""
     sockets: list[web.WebSocketResponse] = []
 

@@ -8,6 +8,8 @@ from gateway.proxy import client_connection
 from tests.support.gateway import Rig, rig, until
 from tests.support.origin import Received, answer
 
+pytestmark = pytest.mark.usefixtures("each_lane")
+
 SMALL = """
 version: 1
 gateway: {limits: {header_max: 1KiB, header_timeout: 300ms, idle_timeout: 400ms}}

@@ -73,7 +73,9 @@ async def test_a_transform_that_raises_amid_a_stream_breaks_the_transfer(
 
     async def script(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         is_chunked = framing.startswith("T")
-        writer.write(f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + (b"b\r\n" if is_chunked else b"") + b"first piece")
+        writer.write(
+            f"HTTP/1.1 200 OK\r\n{framing}\r\n\r\n".encode() + (b"b\r\n" if is_chunked else b"") + b"first piece"
+        )
         await first_read.wait()
         # The reply does not end here, so that its connection can only be closed.
         writer.write(b"\r\n7\r\nand two\r\n" if is_chunked else b"second half")
@@ -119,7 +121,9 @@ async def test_finish_hooks_run_where_the_client_left() -> None:
         assert faulty_plugin.finished[0].outcome == "client_gone"
 
 
-@pytest.mark.parametrize("request_bytes", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n"])
+@pytest.mark.parametrize(
+    "request_bytes", [b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"OPTIONS / HTTP/1.1\r\nHost: a\r\n\r\n"]
+)
 async def test_finish_hooks_run_where_the_client_left_at_once(request_bytes: bytes) -> None:
     async with rig(table()) as r:
         for turns in range(15):

@@ -1,0 +1,54 @@
+"""The other side of a protocol, for tests that need no socket."""
+
+import asyncio
+from typing import Any
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written; pausing, ending and closing are seen, not done."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_paused = False
+        self.has_eof = False
+        self.closed_by = ""
+        self.protocol: asyncio.BaseProtocol | None = None
+
+    def write(self, data: bytes) -> None:  # type: ignore[override]
+        assert not self.closed_by, "a write after the end"
+        self.written += data
+
+    def writelines(self, pieces: Any) -> None:
+        self.write(b"".join(pieces))
+
+    def write_eof(self) -> None:
+        self.has_eof = True
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None:
+        self.is_paused = True
+
+    def resume_reading(self) -> None:
+        self.is_paused = False
+
+    def is_closing(self) -> bool:
+        return bool(self.closed_by)
+
+    def close(self) -> None:
+        self.closed_by = self.closed_by or "close"
+
+    def abort(self) -> None:
+        self.closed_by = self.closed_by or "abort"
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        assert self.protocol is not None
+        return self.protocol
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
