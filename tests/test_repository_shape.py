@@ -15,7 +15,6 @@ LINES_MAX = 500
 TESTED_ELSEWHERE = {
     # ... it is what a process does as a whole, and is tested as one.
     "gateway/__main__.py": "tests/test_cli.py",
-    "gateway/app.py": "tests/test_cli.py",
     "gateway/config/settings.py": "tests/test_cli.py",
     "gateway/development_token.py": "tests/test_cli.py",
     "gateway/workers/supervisor.py": "tests/workers/test_processes.py",
@@ -41,12 +40,6 @@ TESTED_ELSEWHERE = {
     "plugins/invalidates.py": "tests/plugins/test_not_in_force.py",
     # ... it only says what others do, and the example keeps to every word of it.
     "gateway/plugin_api.py": "tests/plugins/test_example.py",
-    # ... a lane is judged by what comes out of it, and both by the same tests.
-    "gateway/proxy/aiohttp_lane.py": "tests/conformance/test_rfc9110_interim.py",
-    "gateway/proxy/lane.py": "tests/properties/test_lanes_agree.py",
-    # ... named by their hazards: what is repeated, and a body that its connection feeds.
-    "gateway/proxy/forward.py": "tests/faults/test_retries.py",
-    "gateway/proxy/reply_body.py": "tests/proxy/test_connection.py",
     # ... the name says more: there are two applications.
     "gateway/admin/app.py": "tests/admin/test_admin_app.py",
 }

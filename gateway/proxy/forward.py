@@ -34,13 +34,13 @@ class ForwardPolicy:
 
     upstream: Upstream
     rewrite: Callable[[Exchange], str] | None
-    location: Callable[[str], str] | None
     connect_timeout_s: float
     idle_timeout_s: float | None
     attempts: int
     retry_on: frozenset[str]
     retry_ratio: float
     count_attempt: Callable[[str], None]
+    location: Callable[[str], str] | None = None
 
 
 class Forwarder:

@@ -34,20 +34,15 @@ def cells(table: str, label: str) -> list[str]:
 
 
 def test_ratios_are_own_over_peer_and_a_missing_peer_is_a_dash() -> None:
-    table = render([ROW], {("row", "gateway"): FIGURES, ("row", "nginx"): replace(FIGURES, cpu_us=20.0)})
+    nginx, compiled = replace(FIGURES, cpu_us=20.0), replace(FIGURES, cpu_us=30.0)
+    table = render([ROW], {("row", "gateway"): FIGURES, ("row", "compiled"): compiled, ("row", "nginx"): nginx})
     assert cells(table, "CPU µs/request") == [
-        "the row",
-        "CPU µs/request",
-        "40.0",
-        "20.0",
-        "-",
-        "-",
-        "-",
-        "2.00",
-        "-",
-        "-",
+        *["the row", "CPU µs/request"],
+        *["40.0", "30.0", "20.0", "-", "-", "-"],
+        *["2.00", "-", "-"],
+        *["1.50", "-", "-"],
     ]
-    assert cells(table, "requests/s")[2:8] == ["20,000", "20,000", "-", "-", "-", "1.00"]
+    assert cells(table, "requests/s")[2:9] == ["20,000", "20,000", "20,000", "-", "-", "-", "1.00"]
     assert cells(table, "p50 / p99 ms")[2] == "1.5 / 3.2"
     assert cells(table, "own / others' processor %")[2] == "80 / 1"
     assert "Not measured" not in table
@@ -57,7 +52,7 @@ def test_a_failure_is_a_dash_and_its_reason_stands_below_once() -> None:
     other = replace(ROW, name="other", title="the other row")
     reason = "did not start: no such option"
     table = render([ROW, other], {("row", "HAProxy"): reason, ("other", "HAProxy"): reason})
-    assert cells(table, "CPU µs/request")[2:] == ["-"] * 8
+    assert cells(table, "CPU µs/request")[2:] == ["-"] * 12
     assert table.endswith("Not measured:\n- HAProxy: did not start: no such option (the row; the other row)")
 
 

@@ -86,7 +86,8 @@ async def test_rfc9110_5_3_repeated_lines_keep_their_order_and_values() -> None:
     reply_lines = ("Set-Cookie: a=1", "X-Odd: first", "Set-Cookie: b=2", "X-Odd: \x80\xff")
     async with rig(script=answer(b"x", headers=reply_lines)) as r:
         reply = await r.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nX-Odd: \xe9\xff\r\nAccept: y\r\nX-Empty:\r\nX-Wide: \t a b \t\r\n\r\n"
+            b"GET / HTTP/1.1\r\nHost: a\r\nAccept: x\r\nX-Odd: \xe9\xff\r\n"
+            b"Accept: y\r\nX-Empty:\r\nX-Wide: \t a b \t\r\n\r\n"
         )
         lines = r.origin.last.lines
         assert [value for name, value in lines if name == b"accept"] == [b"x", b"y"]

@@ -1,4 +1,4 @@
-"""Every error of `gateway/core/errors.py` is provoked here, and is problem+json (RFC 9457) with Proxy-Status (RFC 9209).
+"""Every error of `gateway/core/errors.py`, provoked: problem+json (RFC 9457) with Proxy-Status (RFC 9209).
 
 SCENARIOS says for each code how a client, an upstream or a store comes to it.
 """

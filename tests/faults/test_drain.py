@@ -9,7 +9,6 @@ from tests.support.gateway import gateway_process, rig, until
 from tests.support.origin import Received, answer, running_origin
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n"
-CLOSED = (asyncio.IncompleteReadError, ConnectionError)
 
 
 async def test_a_drain_lets_a_stream_finish_and_closes_connections_at_rest() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.client import connected
+from tests.support.client import breaks_off, connected
 from tests.support.gateway import Rig, rig, running_gateway, until
 from tests.support.origin import Received, deaf_endpoint, raw
 
@@ -44,8 +44,7 @@ async def test_an_upstream_that_says_nothing_is_504_in_time(path: str) -> None:
 @pytest.mark.parametrize("path", ["/total", "/idle"])
 async def test_an_upstream_that_stops_amid_the_body_breaks_the_transfer(path: str) -> None:
     async with rig(QUICK, raw(HEAD + b"12345")) as r:
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await r.exchange("GET", path)
+        assert await breaks_off(r.exchange("GET", path))
         (line,) = await r.gateway.log_lines()
         assert (line["code"], line["outcome"]) == ("upstream_timeout", "broken")
 
@@ -64,8 +63,7 @@ async def test_a_body_that_keeps_moving_has_no_end_by_the_idle_limit() -> None:
 
 async def test_a_body_that_keeps_moving_is_ended_by_the_total_limit() -> None:
     async with rig(QUICK, trickle) as r:
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await r.exchange("GET", "/total")
+        assert await breaks_off(r.exchange("GET", "/total"))
 
 
 async def test_an_upload_that_keeps_moving_is_not_ended_by_the_idle_limit() -> None:

@@ -1,4 +1,4 @@
-"""A gateway of several worker processes: one limit for all, and a worker that dies takes neither service nor sums along."""
+"""Several worker processes: one limit for all, and one that dies takes neither the service nor the sums along."""
 
 import asyncio
 import os

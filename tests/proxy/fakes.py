@@ -3,6 +3,11 @@
 import asyncio
 from typing import Any
 
+from gateway.core.errors import GatewayError
+from gateway.core.headers import Headers
+from gateway.plugin_api import Reply
+from gateway.proxy.connection import UpstreamConnection
+
 
 class FakeTransport(asyncio.Transport):
     """Keeps what is written; pausing, ending and closing are seen, not done."""
@@ -52,3 +57,32 @@ class FakeTransport(asyncio.Transport):
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
+
+
+class Rack:
+    """A connection over a fake transport, and what it called back."""
+
+    def __init__(self) -> None:
+        self.idle: list[UpstreamConnection] = []
+        self.closed: list[UpstreamConnection] = []
+        self.outcomes: list[Reply | GatewayError] = []
+        self.interim: list[tuple[int, Headers]] = []
+        self.transport = FakeTransport()
+        self.connection = UpstreamConnection(asyncio.get_running_loop(), self.idle.append, self.closed.append)
+        self.connection.connection_made(self.transport)
+
+    def start(self, method: str = "GET", **more: Any) -> None:
+        settings = {"deadline_s": None, "idle_timeout_s": None, "interim": lambda *one: self.interim.append(one)}
+        self.connection.start(method, b"request", **{**settings, "sink": self.outcomes.append, **more})
+
+    @property
+    def reply(self) -> Reply:
+        (outcome,) = self.outcomes
+        assert isinstance(outcome, Reply)
+        return outcome
+
+    @property
+    def error(self) -> GatewayError:
+        (outcome,) = self.outcomes
+        assert isinstance(outcome, GatewayError)
+        return outcome

@@ -1,47 +1,15 @@
-"""Hazard: a connection in a state that its owner does not know of, a reply for the wrong request, a callback too many."""
+"""Hazard: a connection in a state that its owner does not know of, a reply for the wrong request, one call too many."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from gateway.core.errors import GatewayError
-from gateway.core.headers import Headers
-from gateway.plugin_api import Reply
-from gateway.proxy.connection import ReplyBody, UpstreamConnection, UpstreamError
-from tests.proxy.fakes import FakeTransport
+from gateway.proxy.connection import UpstreamConnection, UpstreamError
+from gateway.proxy.reply_body import ReplyBody
+from tests.proxy.fakes import FakeTransport, Rack
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n"
-
-
-class Rack:
-    """A connection over a fake transport, and what it called back."""
-
-    def __init__(self) -> None:
-        self.idle: list[UpstreamConnection] = []
-        self.closed: list[UpstreamConnection] = []
-        self.outcomes: list[Reply | GatewayError] = []
-        self.interim: list[tuple[int, Headers]] = []
-        self.transport = FakeTransport()
-        self.connection = UpstreamConnection(asyncio.get_running_loop(), self.idle.append, self.closed.append)
-        self.connection.connection_made(self.transport)
-
-    def start(self, method: str = "GET", **more: Any) -> None:
-        settings = {"deadline_s": None, "idle_timeout_s": None, "interim": lambda *one: self.interim.append(one)}
-        self.connection.start(method, b"request", **{**settings, "sink": self.outcomes.append, **more})
-
-    @property
-    def reply(self) -> Reply:
-        (outcome,) = self.outcomes
-        assert isinstance(outcome, Reply)
-        return outcome
-
-    @property
-    def error(self) -> GatewayError:
-        (outcome,) = self.outcomes
-        assert isinstance(outcome, GatewayError)
-        return outcome
 
 
 async def test_its_repr_tells_its_state() -> None:
@@ -159,60 +127,6 @@ async def test_an_end_after_a_byte_of_reply_is_not_stale() -> None:
     rack.connection.connection_lost(None)
     assert isinstance(rack.error, UpstreamError) and not rack.error.is_stale
     assert [status for status, _ in rack.interim] == [103]
-
-
-async def test_what_came_before_a_fault_is_read_first() -> None:
-    rack = Rack()
-    rack.start()
-    rack.connection.data_received(CHUNKED + b"5\r\nhello\r\n")
-    rack.connection.connection_lost(None)
-    body = rack.reply.body
-    assert isinstance(body, ReplyBody)
-    assert repr(body) == "<ReplyBody failed buffered=5>"
-    assert await body.read() == b"hello"
-    with pytest.raises(GatewayError, match="upstream_reset"):
-        await body.read()
-
-
-async def test_a_body_that_is_given_up_closes_the_connection() -> None:
-    rack = Rack()
-    rack.start()
-    rack.connection.data_received(CHUNKED)
-    body = rack.reply.body
-    assert isinstance(body, ReplyBody)
-    body.close()
-    body.close()
-    assert rack.closed == [rack.connection]
-
-
-async def test_a_body_that_is_read_to_its_end_leaves_the_connection_alone_when_closed() -> None:
-    rack = Rack()
-    rack.start()
-    rack.connection.data_received(CHUNKED)
-    body = rack.reply.body
-    assert isinstance(body, ReplyBody)
-    rack.connection.data_received(b"5\r\nhello\r\n0\r\nX-Sum: 1\r\nHost: evil\r\n\r\n")
-    assert repr(body) == "<ReplyBody complete buffered=5>"
-    assert await body.read() == b"hello"
-    assert await body.read() == b""
-    assert body.trailers is not None and body.trailers.get(b"x-sum") == b"1"
-    body.close()
-    assert rack.closed == []
-    assert rack.idle == [rack.connection]
-
-
-async def test_much_that_nobody_reads_pauses_the_socket_and_reading_resumes_it() -> None:
-    rack = Rack()
-    rack.start()
-    rack.connection.data_received(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
-    rack.connection.data_received(bytes(200_000))
-    assert not rack.transport.is_paused
-    rack.connection.data_received(bytes(200_000))
-    assert rack.transport.is_paused
-    body = rack.reply.body
-    assert isinstance(body, ReplyBody)
-    assert len(await body.read()) == 400_000
-    assert not rack.transport.is_paused
 
 
 async def test_a_head_keeps_its_end_to_end_fields_only() -> None:

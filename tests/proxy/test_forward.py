@@ -31,6 +31,7 @@ class Judge:
         self.upstream = Upstream(shape, loop, random.Random(1))
         settings: dict[str, Any] = {
             "rewrite": None,
+            "location": None,
             "connect_timeout_s": 1.0,
             "idle_timeout_s": None,
             "attempts": 2,
@@ -44,7 +45,9 @@ class Judge:
     def is_final(self, outcome: Reply | GatewayError, method: str = "GET", **more: Any) -> bool:
         return self.forwarder.judge(self.asked(method, **more), outcome)
 
-    def asked(self, method: str = "GET", *, attempts: int = 1, deadline_s: float | None = None, **more: Any) -> Exchange:
+    def asked(
+        self, method: str = "GET", *, attempts: int = 1, deadline_s: float | None = None, **more: Any
+    ) -> Exchange:
         asked = exchange(method, "/", **more)
         asked.route = RouteInfo("crm", "/*", None, "crm")
         asked.attempts = attempts

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support import faulty_plugin
-from tests.support.client import connected
+from tests.support.client import breaks_off, connected
 from tests.support.gateway import Rig, rig, until
 from tests.support.origin import Received, answer, raw
 
@@ -21,7 +21,9 @@ plugins: [tests.support.faulty_plugin]
 auth: {{test: {{jwt: {{algorithms: [HS256], secret: "${{env:SECRET}}"}}}}}}
 defaults: {{auth: none}}
 upstreams: {{origin: {{endpoints: ["${{env:ORIGIN}}"]}}}}
-routes: [{{id: all, match: /*, to: origin, faulty: {where}{more}}}, {{id: local, match: /local, respond: {{text: x}}, faulty: {where}}}]
+routes:
+- {{id: all, match: /*, to: origin, faulty: {where}{more}}}
+- {{id: local, match: /local, respond: {{text: please fail}}, faulty: {where}}}
 """
 
 
@@ -44,8 +46,6 @@ async def test_a_hook_that_raises_makes_one_500_and_the_connection_goes_on(
     where: str, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = answer(b"please fail")
-    if path == "/local" and where == "feed":
-        pytest.skip("that body does not make it fail")
     async with rig(table(where=where), script) as r:
         for count in (1, 2):
             reply = await r.exchange("GET", path)
@@ -86,11 +86,7 @@ async def test_a_transform_that_raises_amid_a_stream_breaks_the_transfer(
         first = await (r.client.read_chunk() if version == "1.1" else r.client.reader.readexactly(11))
         assert first == b"first piece"
         first_read.set()
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            if version == "1.1":
-                await r.client.read_chunk()
-            else:
-                await r.client.reader.read()
+        assert await breaks_off(r.client.read_chunk() if version == "1.1" else r.client.reader.read())
         await assert_finished(r)
         (line,) = r.gateway.log()
         assert line["outcome"] == "broken"
@@ -140,9 +136,8 @@ async def test_finish_hooks_run_where_the_client_left_at_once(request_bytes: byt
 
 async def test_finish_hooks_run_where_the_upstream_broke_off() -> None:
     async with rig(table(), raw(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nxx", close=True)) as r:
-        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
-            await r.exchange("GET", "/")
-            raise ConnectionError
+        # Where the fault comes before the head has left, it takes the reply's place.
+        await breaks_off(r.exchange("GET", "/"))
         await assert_finished(r)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -97,6 +97,15 @@ class RawClient:
 
     def close(self) -> None:
         self.writer.close()
+
+
+async def breaks_off(reading: Awaitable[object]) -> bool:
+    """Whether what is awaited ends in a broken transfer instead of a result."""
+    try:
+        await reading
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return True
+    return False
 
 
 @asynccontextmanager
