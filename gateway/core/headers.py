@@ -92,7 +92,10 @@ class Headers:
         return Headers(self.lines)
 
     def __contains__(self, name: bytes) -> bool:
-        return self.get(name) is not None
+        index = self._index
+        if index is None:
+            index = self._index = dict(self.lines)
+        return name in index
 
     def __iter__(self) -> Iterator[HeaderLine]:
         return iter(self.lines)

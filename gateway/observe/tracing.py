@@ -46,6 +46,12 @@ class IdSource:
         return f"<IdSource {len(self._digits) - self._position} digits left>"
 
 
+def new_ids(random_hex: Callable[[int], str]) -> tuple[str, bytes]:
+    """A request id and the `traceparent` of a new trace, from one draw of digits: every request needs both."""
+    digits = random_hex(80)
+    return digits[:32], f"00-{digits[32:64]}-{digits[64:]}-01".encode()
+
+
 def next_traceparent(incoming: bytes | None, random_hex: Callable[[int], str]) -> bytes:
     """The `traceparent` for the upstream: the incoming trace continued with a span id of ours, or a new trace.
 

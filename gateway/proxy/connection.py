@@ -422,7 +422,7 @@ class UpstreamConnection(asyncio.Protocol):
             if pieces:
                 reply.body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
                 pieces.clear()
-            if not has_no_body(reply.status, self._method):
+            if reply.length is not None and not has_no_body(reply.status, self._method):
                 reply.length = None
             reply.trailers = self._trailers
             # First back to the pool: what the callback starts next may have this connection.

@@ -61,7 +61,8 @@ class Forwarder:
 
         After a `start` whose outcome was not final, goes on where that left off.
         """
-        policy = self._policy(exchange)
+        assert exchange.route is not None
+        policy = self.policies[exchange.route.id]
         upstream = policy.upstream
         tried = [endpoint for endpoint in upstream.endpoints if endpoint.name == exchange.endpoint]
         # What `start` chose and could not send to at once: to choose anew would skip a turn of the balancing.
@@ -88,8 +89,9 @@ class Forwarder:
 
         sink: gets the outcome, which then has to be judged.
         """
-        policy = self._policy(exchange)
-        if not isinstance(exchange.body, bytes) or exchange.headers.get(b"upgrade") is not None:
+        assert exchange.route is not None
+        policy = self.policies[exchange.route.id]
+        if not isinstance(exchange.body, bytes) or b"upgrade" in exchange.headers:
             return None
         endpoint = policy.upstream.choose(())
         exchange.endpoint = endpoint.name
@@ -98,12 +100,13 @@ class Forwarder:
             return None
         self._begin(exchange, policy)
         exchange.attempts = 1
-        self._write(exchange, policy, endpoint, connection, sink)
+        self._write(exchange, policy, endpoint, connection, sink, upgrade=None)
         return connection
 
     def judge(self, exchange: Exchange, outcome: Reply | GatewayError) -> bool:
         """Whether an attempt's outcome is the exchange's. False: another attempt may be made, and is counted on."""
-        policy = self._policy(exchange)
+        assert exchange.route is not None
+        policy = self.policies[exchange.route.id]
         exchange.upstream_s = monotonic() - exchange.upstream_started_s
         if isinstance(outcome, Reply):
             if outcome.status < 500:
@@ -134,10 +137,6 @@ class Forwarder:
             outcome.body.close()
         return not may_repeat
 
-    def _policy(self, exchange: Exchange) -> ForwardPolicy:
-        assert exchange.route is not None
-        return self.policies[exchange.route.id]
-
     def _begin(self, exchange: Exchange, policy: ForwardPolicy) -> None:
         exchange.upstream_started_s = monotonic()
         policy.upstream.retry_budget.count_request(policy.retry_ratio)
@@ -157,7 +156,7 @@ class Forwarder:
             else:
                 waiter.set_exception(outcome)
 
-        self._write(exchange, policy, endpoint, connection, sink)
+        self._write(exchange, policy, endpoint, connection, sink, upgrade=_upgrade(exchange))
         try:
             reply = await waiter
         except asyncio.CancelledError:
@@ -178,11 +177,12 @@ class Forwarder:
         endpoint: Endpoint,
         connection: UpstreamConnection,
         sink: ReplySink,
+        *,
+        upgrade: bytes | None,
     ) -> None:
         body = exchange.body
         framing, is_chunked = _framing(exchange.method, body)
         target = policy.rewrite(exchange) if policy.rewrite is not None else exchange.target
-        upgrade = _upgrade(exchange)
         data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=upgrade)
         connection.start(
             exchange.method,

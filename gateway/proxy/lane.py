@@ -14,7 +14,7 @@ from gateway.core.client_address import TrustedProxies, client_address
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.observe.metrics import Gauge
-from gateway.observe.tracing import IdSource, next_traceparent
+from gateway.observe.tracing import IdSource, new_ids, next_traceparent
 from gateway.plugin_api import BodyStream, Exchange
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import reply_head, wants_trailers
@@ -87,14 +87,14 @@ class LaneParts:
         What a client says of itself in these fields counts only where a trusted proxy passes it on.
         """
         headers = exchange.headers
-        exchange.request_id = self.ids.request_id()
+        exchange.request_id, exchange.traceparent = new_ids(self.ids.hex)
         if not exchange.is_trusted_peer:
-            exchange.traceparent = next_traceparent(None, self.ids.hex)
             if b"tracestate" in headers:
                 headers.remove(b"tracestate")
             return
         incoming = headers.get(b"traceparent")
-        exchange.traceparent = next_traceparent(incoming, self.ids.hex)
+        if incoming is not None:
+            exchange.traceparent = next_traceparent(incoming, self.ids.hex)
         if incoming is None or incoming[3:35] != exchange.traceparent[3:35]:
             headers.remove(b"tracestate")
         forwarded_for = headers.get_all(b"x-forwarded-for")

@@ -112,7 +112,8 @@ class Pipeline:
             if exchange.refusal is not None:
                 raise exchange.refusal
             body = exchange.body
-            check_length(len(body) if isinstance(body, bytes) else body.length, route.body_max)
+            if body:
+                check_length(len(body) if isinstance(body, bytes) else body.length, route.body_max)
         except GatewayError as error:
             return error_reply(error, exchange)
         except Exception:

@@ -54,6 +54,20 @@ async def test_a_client_that_leaves_before_the_head_ends_the_upstream_request(is
         await assert_client_gone(r, None)
 
 
+async def test_a_client_that_leaves_while_a_pooled_connection_works_for_it_ends_the_upstream_request() -> None:
+    async with rig() as r:
+        assert (await r.exchange("GET", "/")).status == 200
+        r.origin.script = silent
+        r.client.send(GET)
+        await until(lambda: len(r.origin.requests) == 2)
+        assert r.origin.connections == 1
+        r.client.close()
+        await r.origin.closed.wait()
+        lines = await r.gateway.log_lines(2)
+        assert lines[1]["outcome"] == "client_gone"
+        await until(lambda: r.gateway.metric("gateway_requests_in_flight") == 0)
+
+
 @pytest.mark.parametrize("script", [endless, events], ids=["moving", "resting"])
 async def test_a_client_that_leaves_amid_the_body_ends_the_upstream_request(script: object) -> None:
     async with rig(script=script) as r:  # type: ignore[arg-type]

@@ -4,6 +4,7 @@
 
 import asyncio
 import random
+import socket
 from time import monotonic
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from gateway.core.errors import BODY_TOO_LARGE, UPSTREAM_RESET, UPSTREAM_UNREACHABLE, GatewayError
 from gateway.plugin_api import Exchange, Reply, RouteInfo
-from gateway.proxy.connection import UpstreamError
+from gateway.proxy.connection import UpstreamConnection, UpstreamError
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.upstreams.registry import Upstream, UpstreamShape
 from tests.support.plugins import Pieces, exchange
@@ -139,3 +140,35 @@ async def test_a_start_without_a_connection_at_hand_leaves_its_choice_to_send() 
     assert judge.forwarder.start(asked, lambda _: None) is None
     assert (asked.endpoint, asked.attempts) == ("127.0.0.1:1", 0)
     assert judge.forwarder.start(judge.asked(attempts=0, body=Pieces(b"x")), lambda _: None) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "is_used"),
+    [
+        (exchange("GET", "/"), True),  # it may be sent again
+        (exchange("POST", "/"), False),
+        (exchange("PATCH", "/", body=b"x"), False),
+        (exchange("PUT", "/", body=Pieces(b"x")), False),
+    ],
+    ids=["GET", "POST", "PATCH", "PUT of a stream"],
+)
+async def test_what_may_not_be_sent_twice_goes_over_no_connection_that_the_kernel_knows_is_closed(
+    asked: Exchange, is_used: bool
+) -> None:
+    judge = Judge()
+    endpoint = judge.upstream.endpoints[0]
+    pool = endpoint.pool
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert pool.reserve()
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: UpstreamConnection(asyncio.get_running_loop(), pool.put, pool.forget), *server.getsockname()
+        )
+        peer, _ = server.accept()
+        pool.put(connection)
+        assert judge.forwarder._idle(asked, endpoint) is connection
+        pool.put(connection)
+        # Without a turn of the loop, which would tell the pool.
+        peer.close()
+        assert judge.forwarder._idle(asked, endpoint) is (connection if is_used else None)
+        connection.close()
+    assert pool.open == 0

@@ -3,13 +3,12 @@
 import asyncio
 import contextlib
 import json
-import logging
 import os
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -172,20 +171,6 @@ async def gateway_process(
             rest.cancel()
             # Its pipe has to be closed within this loop.
             process._transport.close()  # type: ignore[attr-defined]
-
-
-@contextlib.contextmanager
-def no_errors_logged() -> Iterator[list[logging.LogRecord]]:
-    """Asserts that the block logs no error: what it does to the gateway is no fault of the gateway."""
-    records: list[logging.LogRecord] = []
-    handler = logging.Handler(logging.ERROR)
-    handler.emit = records.append  # type: ignore[method-assign]
-    logging.getLogger().addHandler(handler)
-    try:
-        yield records
-    finally:
-        logging.getLogger().removeHandler(handler)
-    assert not records, [record.getMessage() for record in records]
 
 
 Predicate = Callable[[], bool]

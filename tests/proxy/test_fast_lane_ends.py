@@ -1,0 +1,51 @@
+"""Hazard: an exchange of the fast lane that nobody ends, and that is counted as under way for ever."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from gateway.proxy.fast_lane import FastConnection
+from tests.proxy.fakes import FakeTransport
+from tests.support.client import connected
+from tests.support.gateway import RunningGateway, rig, running_gateway
+from tests.support.origin import Received, answer, deaf_endpoint
+
+PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+@asynccontextmanager
+async def deaf_endpoint_gateway() -> AsyncIterator[RunningGateway]:
+    """A gateway whose upstream never accepts."""
+    with deaf_endpoint() as url:
+        async with running_gateway(environ={"ORIGIN": url}) as gateway:
+            yield gateway
+
+
+async def test_a_client_that_leaves_in_the_turn_in_which_it_asked_ends_its_exchange() -> None:
+    # The task that is to wait for a connection is cancelled before its first step.
+    async with asyncio.timeout(10), deaf_endpoint_gateway() as gateway:
+        connection = FastConnection(gateway.serving._fast_lane)
+        connection.connection_made(FakeTransport())
+        connection.data_received(PLAIN)
+        assert gateway.metric("gateway_requests_in_flight") == 1
+        connection.connection_lost(None)
+        (line,) = await gateway.log_lines()
+        assert line["outcome"] == "client_gone"
+        assert gateway.metric("gateway_requests_in_flight") == 0
+        assert gateway.metric("gateway_connections") == 0
+
+
+async def test_many_connections_at_once_are_told_apart() -> None:
+    async def script(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answer(received.request_line.split()[1])(received, reader, writer)
+
+    async with rig(script=script) as r:
+
+        async def ask(number: int) -> None:
+            async with connected(r.gateway.port) as client:
+                for turn in range(5):
+                    path = f"/{number}/{turn}"
+                    assert (await client.request("GET", path)).body == path.encode()
+
+        await asyncio.gather(*(ask(number) for number in range(30)))
+        assert r.gateway.metric("gateway_requests_in_flight") == 0
