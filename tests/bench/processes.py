@@ -44,6 +44,8 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
+                # Not the checkout: `python -m` would look there first for the code to run.
+                cwd=folder,
                 # Ctrl-C at a terminal is for the bench, which then ends its processes one by one.
                 start_new_session=True,
             )
