@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parent.parent
+
 # Every module on the way of a plain request, and nothing else: what is not hot stays easy to debug.
 HOT_MODULES = [
     "gateway/core/errors.py",
@@ -55,7 +57,7 @@ def main() -> int:
     setup(
         name="compiled-gateway",
         packages=[],
-        ext_modules=mypycify(HOT_MODULES, opt_level="3"),
+        ext_modules=mypycify(["--config-file", str(CHECKOUT / "pyproject.toml"), *HOT_MODULES], opt_level="3"),
         script_args=["--quiet", "build_ext", "--inplace"],
     )
     return 0

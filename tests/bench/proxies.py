@@ -119,8 +119,6 @@ class Bench:
         copy = self.folder / "compiled"
         for package in ("gateway", "plugins"):
             shutil.copytree(REPOSITORY / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
-        # For what it says to mypy.
-        shutil.copy(REPOSITORY / "pyproject.toml", copy)
         command = [sys.executable, str(REPOSITORY / "deploy" / "compile.py"), str(copy)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
         if done.returncode:
