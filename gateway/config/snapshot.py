@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from gateway.config.model import Retry, Table
 from gateway.config.problems import Problem
@@ -48,13 +48,6 @@ class CompiledRoute:
     plugins: tuple[Plugin, ...]
     location: PathRewrite | None = None
     retry: Retry | None = None
-
-
-class Match(Protocol):
-    """What the router found."""
-
-    route: CompiledRoute
-    params: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
