@@ -19,6 +19,7 @@ from gateway.core.client_address import TrustedProxies
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
+from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
 from gateway.proxy.aiohttp_lane import AiohttpLane
@@ -118,7 +119,8 @@ class ServingGateway:
         }
         self.version = snapshot.version
         self.current = Current(snapshot, forwarder)
-        self._pipeline = Pipeline(self.current, loop, self._record)
+        recorder = Recorder(self._request_metrics, self._access_log)
+        self._pipeline = Pipeline(self.current, loop, recorder.record)
         gateway = loaded.table.gateway
         self._state = LaneState(self._request_metrics.connections, self._request_metrics.in_flight)
         parts = LaneParts(
@@ -178,23 +180,6 @@ class ServingGateway:
                 reply.body.close()
             exchange.outcome = exchange.outcome or "client_gone"
             self._pipeline.finish(exchange)
-
-    def _record(self, exchange: Exchange) -> None:
-        total_s = time.monotonic() - exchange.started_s
-        route = exchange.route
-        reply = exchange.reply
-        self._request_metrics.record(
-            route.id if route is not None else "-",
-            exchange.method,
-            reply.status if reply is not None else 499,
-            total_s,
-            exchange.bytes_out,
-            route.upstream if route is not None and exchange.attempts else None,
-            exchange.upstream_s,
-            exchange.error_code,
-        )
-        if self._access_log is not None:
-            self._access_log.log(exchange, total_s)
 
     def _services_for(self, loaded: LoadedTable) -> Callable[[type[Plugin]], Services]:
         identity = loaded.table.identity.claims()

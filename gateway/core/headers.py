@@ -22,23 +22,45 @@ HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+# What of a reply's head is not the upstream's to say to the client: framing is the lane's, and the request id is set by
+# the gateway, once.
+NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
+
+
+class HeaderBlock:
+    """Lines that many messages have in common, none of whose names is repeated; never edited.
+
+    forwarded: the same as text for an upstream, kept here by who writes that, for as long as the block is remembered.
+    """
+
+    __slots__ = ("forwarded", "index", "lines")
+
+    def __init__(self, lines: list[HeaderLine], index: dict[bytes, bytes]) -> None:
+        self.lines = lines
+        self.index = index
+        self.forwarded: bytes | None = None
 
 
 class Headers:
-    """An ordered multimap of header lines. Names given to its methods must be lower case bytes."""
+    """An ordered multimap of header lines. Names given to its methods must be lower case bytes.
 
-    __slots__ = ("_index", "lines")
+    block: set as long as these are exactly the lines of that block; the first change takes copies of its own.
+    """
+
+    __slots__ = ("_index", "block", "lines")
 
     def __init__(self, lines: Iterable[HeaderLine] = ()) -> None:
         self.lines: list[HeaderLine] = list(lines)
+        self.block: HeaderBlock | None = None
         self._index: dict[bytes, bytes] | None = None
 
     @classmethod
-    def indexed(cls, lines: list[HeaderLine], index: dict[bytes, bytes]) -> "Headers":
-        """Headers whose index, `dict(lines)`, the caller has made already; both are owned by the result."""
+    def of_block(cls, block: HeaderBlock) -> "Headers":
+        """The lines of a block."""
         headers = cls()
-        headers.lines = lines
-        headers._index = index
+        headers.lines = block.lines
+        headers.block = block
+        headers._index = block.index
         return headers
 
     def get(self, name: bytes) -> bytes | None:
@@ -67,12 +89,14 @@ class Headers:
 
     def add(self, name: bytes, value: bytes) -> None:
         """Append one line."""
+        self._take_own()
         self.lines.append((name, value))
         if self._index is not None:
             self._index[name] = value
 
     def set(self, name: bytes, value: bytes) -> None:
         """Replace every line of that name by one."""
+        self._take_own()
         index = self._index
         if index is None:
             index = self._index = dict(self.lines)
@@ -85,11 +109,19 @@ class Headers:
         """Drop every line of that name; none is no error."""
         if self.get(name) is not None:
             self.lines = [line for line in self.lines if line[0] != name]
+            self.block = None
             self._index = None
 
     def copy(self) -> "Headers":
         """An independent copy."""
         return Headers(self.lines)
+
+    def _take_own(self) -> None:
+        block = self.block
+        if block is not None:
+            self.block = None
+            self.lines = list(block.lines)
+            self._index = dict(block.index)
 
     def __contains__(self, name: bytes) -> bool:
         index = self._index

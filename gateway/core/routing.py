@@ -53,11 +53,10 @@ class Rule(NamedTuple, Generic[T]):
 
 
 class Found(NamedTuple, Generic[T]):
-    """params: decoded path parameters. rest: what the `*` stood for, in normal form without leading slash, or None."""
+    """params: decoded path parameters."""
 
     target: T
     params: Mapping[str, str]
-    rest: str | None
 
 
 class NotFound(NamedTuple):
@@ -109,7 +108,7 @@ class Router(Generic[T]):
             for place in root.matching(segments):
                 for entry in place.by_method.get(method, place.any_method):
                     if entry.holds is None or entry.holds(headers, query):
-                        return entry.found if entry.found is not None else entry.find(path, segments)
+                        return entry.found if entry.found is not None else entry.find(segments)
         return NotFound(self._allowed(roots, segments, headers, query))
 
     def __repr__(self) -> str:
@@ -171,9 +170,9 @@ class Router(Generic[T]):
 
 
 class _Entry(Generic[T]):
-    """One rule at its place, with its predicates compiled and, where nothing of the path is kept, its result."""
+    """One rule at its place, with its predicates compiled and, where the path has no parameters, its result."""
 
-    __slots__ = ("found", "holds", "params", "prefix_length", "rule")
+    __slots__ = ("found", "holds", "params", "rule")
 
     def __init__(self, rule: Rule[T]) -> None:
         self.rule = rule
@@ -181,22 +180,14 @@ class _Entry(Generic[T]):
         self.params = tuple(
             (segment.name, index) for index, segment in enumerate(rule.pattern.segments) if isinstance(segment, Param)
         )
-        self.prefix_length = len(rule.pattern.segments) if rule.pattern.is_prefix else None
-        is_fixed = not self.params and self.prefix_length is None
-        self.found = Found(rule.target, _NO_PARAMS, None) if is_fixed else None
+        self.found = None if self.params else Found(rule.target, _NO_PARAMS)
 
-    def find(self, path: str, segments: list[str]) -> Found[T]:
-        params: Mapping[str, str] = _NO_PARAMS
-        if self.params:
-            params = decoded = {}
-            for name, index in self.params:
-                text = segments[index]
-                decoded[name] = unquote(text) if "%" in text else text
-        rest = None
-        if self.prefix_length is not None:
-            parts = path.split("/", self.prefix_length + 1)
-            rest = parts[-1] if len(parts) == self.prefix_length + 2 else ""
-        return Found(self.rule.target, params, rest)
+    def find(self, segments: list[str]) -> Found[T]:
+        params: dict[str, str] = {}
+        for name, index in self.params:
+            text = segments[index]
+            params[name] = unquote(text) if "%" in text else text
+        return Found(self.rule.target, params)
 
 
 class _Place(Generic[T]):
@@ -252,8 +243,12 @@ class _Node(Generic[T]):
         node.end = node.end or _Place()
         return node.end
 
-    def matching(self, segments: list[str]) -> Iterator[_Place[T]]:
-        """The places that fit, most specific first. Each node of the trie is visited once at most."""
+    def matching(self, segments: list[str]) -> list[_Place[T]]:
+        """The places that fit, most specific first. Each node of the trie is visited once at most.
+
+        A list and no generator: there are few, and the first is nearly always the one.
+        """
+        found: list[_Place[T]] = []
         later: list[tuple[_Node[T], int]] = []
         count = len(segments)
         node: _Node[T] | None = self
@@ -261,11 +256,11 @@ class _Node(Generic[T]):
         while True:
             if node is None:
                 if not later:
-                    return
+                    return found
                 node, depth = later.pop()
             if depth == count:
                 if node.end is not None:
-                    yield node.end
+                    found.append(node.end)
                 # The node of a `*` has nothing below, so this does not repeat it.
                 node = node.below
                 continue
@@ -365,7 +360,7 @@ def _witness_path(root: _Node[T], place: _Place[T], literals: set[str]) -> str:
         segment if isinstance(segment, str) else number if segment.is_int else word for segment in pattern.segments
     ]
     longer = [segments + [word] * more for more in (1, 8, 0)] if pattern.is_prefix else [segments]
-    best = next((path for path in longer if next(root.matching(path)) is place), longer[0])
+    best = next((path for path in longer if root.matching(path)[0] is place), longer[0])
     return "/" + "/".join(best)
 
 

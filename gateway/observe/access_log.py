@@ -15,6 +15,8 @@ from json import dumps, loads
 from json.encoder import encode_basestring_ascii as quote
 
 from gateway.core.identity import Identity
+from gateway.core.memo import Memo
+from gateway.core.milliseconds import milliseconds
 from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
@@ -50,6 +52,8 @@ class AccessLog:
         self._millisecond_text = ""
         self._second = -1
         self._second_text = ""
+        # As JSON: what is the same in many lines. Routes, methods, endpoints, codes, addresses; a key is short.
+        self._texts: Memo[str, str] = Memo(quote)
         self._verdict_texts: dict[tuple[tuple[str, str], ...], str] = {}
         self._lines: list[str] = []
         self._size_bytes = 0
@@ -114,17 +118,19 @@ class AccessLog:
             caller = identity.log_text or _caller(identity)
         # A request that was refused before it was routed has no path in normal form.
         path = exchange.path or exchange.target.partition("?")[0].partition("#")[0]
+        trace_id = f'"{exchange.traceparent[3:35].decode("ascii")}"' if exchange.traceparent else "null"
+        texts = self._texts
+        # No format specification here: it goes through Python's own formatter, and three of them were half of the line.
         return (
-            f'{{"time":"{self._time_text()}","request_id":{quote(exchange.request_id)},'
-            f'"trace_id":{quote(exchange.traceparent[3:35].decode("latin-1")) if exchange.traceparent else "null"},'
-            f'"route":{"null" if route is None else quote(route.id)},{caller},'
-            f'"method":{quote(exchange.method)},"path":{quote(path)},'
-            f'"status":{"null" if reply is None else reply.status},'
-            f'"code":{quote(exchange.error_code) if exchange.error_code else "null"},'
+            f'{{"time":"{self._time_text()}","request_id":"{exchange.request_id}","trace_id":{trace_id},'
+            f'"route":{"null" if route is None else texts[route.id]},{caller},'
+            f'"method":{texts[exchange.method]},"path":{quote(path)},'
+            f'"status":{"null" if reply is None else str(reply.status)},'
+            f'"code":{texts[exchange.error_code] if exchange.error_code else "null"},'
             f'"outcome":"{exchange.outcome}","bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-            f'"total_ms":{total_s * 1000:.3f},"upstream_ms":{exchange.upstream_s * 1000:.3f},'
-            f'"endpoint":{quote(exchange.endpoint) if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
-            f'"client_ip":{quote(exchange.client_ip)},"verdicts":{self._verdicts(verdicts) if verdicts else "{}"}}}\n'
+            f'"total_ms":{milliseconds(total_s)},"upstream_ms":{milliseconds(exchange.upstream_s)},'
+            f'"endpoint":{texts[exchange.endpoint] if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
+            f'"client_ip":{texts[exchange.client_ip]},"verdicts":{self._verdicts(verdicts) if verdicts else "{}"}}}\n'
         )
 
     def _verdicts(self, verdicts: dict[str, str]) -> str:

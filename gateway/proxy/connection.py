@@ -24,10 +24,10 @@ import httptools
 
 from gateway.core import errors
 from gateway.core.errors import ErrorKind, GatewayError
-from gateway.core.headers import HeaderLine, Headers, connection_options
+from gateway.core.headers import NOT_RETURNED, HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
-from gateway.proxy.heads import NOT_RETURNED, has_no_body
+from gateway.proxy.heads import has_no_body
 from gateway.proxy.reply_body import ReplyBody
 
 _HEAD_MAX = 64 * 1024
@@ -398,12 +398,9 @@ class UpstreamConnection(asyncio.Protocol):
         head = parse_plain_reply_head(data[:end])
         if head is None or end + 4 + head.length != len(data):
             return False
-        reply = Reply(
-            head.status, Headers([line for line in head.fields if line[0] not in NOT_RETURNED]), data[end + 4 :]
-        )
-        for name, value in head.fields:
-            if name == b"keep-alive":
-                self._read_keep_alive(value)
+        reply = Reply(head.status, head.headers, data[end + 4 :])
+        if head.keep_alive_text is not None:
+            self._read_keep_alive(head.keep_alive_text)
         self._keep_alive = head.keep_alive
         self._is_complete = True
         self._state = "BODY"

@@ -8,8 +8,10 @@ from email.utils import formatdate
 from http import HTTPStatus
 from itertools import product
 
-from gateway.core.headers import HOP_BY_HOP, Headers, connection_options
+from gateway.core.headers import HOP_BY_HOP, HeaderLine, Headers, connection_options
 from gateway.core.identity import IDENTITY_HEADERS
+from gateway.core.memo import Memo
+from gateway.core.milliseconds import milliseconds
 from gateway.plugin_api import Exchange, Reply
 
 
@@ -39,8 +41,19 @@ _NOT_FORWARDED = _underscore_twins(
     | IDENTITY_HEADERS
     | _SET_BY_GATEWAY
 )
-# Framing is the lane's; the request id is set by the gateway, once.
-NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
+
+
+def _forwarded_text(line: HeaderLine) -> bytes:
+    return b"" if line[0] in _NOT_FORWARDED else b": ".join(line)
+
+
+def _size_of(line: HeaderLine) -> int:
+    return len(line[0]) + len(line[1])
+
+
+# Lines as they are written: most are the same objects each time (`core/plain_head.py` remembers them).
+_FORWARDED_TEXTS: Memo[HeaderLine, bytes] = Memo(_forwarded_text, size_of=_size_of)
+_TEXTS: Memo[HeaderLine, bytes] = Memo(b": ".join, size_of=_size_of)
 
 
 def strip_connection_options(headers: Headers) -> None:
@@ -72,11 +85,18 @@ def request_head(exchange: Exchange, target: str, authority: str, *, framing: by
             f"{exchange.method} {target} HTTP/1.1\r\nhost: {authority}\r\n"
             f"x-forwarded-for: {forwarded_for}\r\nx-forwarded-proto: {scheme}\r\n"
             f"x-forwarded-host: {forwarded_host}\r\nx-request-id: {exchange.request_id}"
-        ).encode("latin-1"),
-        b"traceparent: " + exchange.traceparent,
-        *[b": ".join(line) for line in headers.lines if line[0] not in _NOT_FORWARDED],
-        b"via: 1.1 gateway",
+        ).encode("latin-1")
     ]
+    block = headers.block
+    if block is None:
+        lines += [text for line in headers.lines if (text := _FORWARDED_TEXTS[line])]
+    else:
+        if block.forwarded is None:
+            block.forwarded = b"\r\n".join([text for line in block.lines if (text := _FORWARDED_TEXTS[line])])
+        if block.forwarded:
+            lines.append(block.forwarded)
+    # After those that are there already (RFC 9110 section 7.6.3).
+    lines.append(b"via: 1.1 gateway\r\ntraceparent: " + exchange.traceparent)
     if framing:
         lines.append(framing)
     identity = exchange.identity
@@ -135,7 +155,12 @@ def reply_head(
     is_chunked = False
     if length is None and (body or not is_bodiless):
         length = len(body) if isinstance(body, bytes) else body.length
-    lines = [_STATUS_LINES[status], *[b": ".join(line) for line in reply.headers.lines]]
+    lines = [_STATUS_LINES[status]]
+    has_date = False
+    for line in reply.headers.lines:
+        lines.append(_TEXTS[line])
+        if line[0] == b"date":
+            has_date = True
     if status == 204 or (status == 304 and not length):
         pass
     elif reply.trailers is not None and not is_bodiless and not is_http10 and wants_trailers(exchange.headers):
@@ -148,10 +173,12 @@ def reply_head(
     if is_chunked:
         lines.append(b"transfer-encoding: chunked")
     lines.append(
-        b"x-request-id: %b\r\nserver-timing: total;dur=%.1f, upstream;dur=%.1f"
-        % (exchange.request_id.encode(), (now_s - exchange.started_s) * 1000, exchange.upstream_s * 1000)
+        (
+            f"x-request-id: {exchange.request_id}\r\nserver-timing: "
+            f"total;dur={milliseconds(now_s - exchange.started_s)}, upstream;dur={milliseconds(exchange.upstream_s)}"
+        ).encode()
     )
-    if b"date" not in reply.headers:
+    if not has_date:
         lines.append(_date_line())
     if not keep_alive:
         lines.append(b"connection: close")

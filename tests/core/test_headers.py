@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.headers import Headers, connection_options, is_field_value, is_token
+from gateway.core.headers import HeaderBlock, Headers, connection_options, is_field_value, is_token
 
 names = st.sampled_from([b"a", b"b", b"cookie"])
 lines = st.lists(st.tuples(names, st.binary(max_size=3)), max_size=8)
@@ -11,11 +11,16 @@ changes = st.lists(
 )
 
 
-@given(lines, changes)
+@given(lines, changes, st.booleans())
 def test_after_any_changes_it_is_what_its_lines_say(
-    start: list[tuple[bytes, bytes]], todo: list[tuple[str, bytes, bytes]]
+    start: list[tuple[bytes, bytes]], todo: list[tuple[str, bytes, bytes]], is_shared: bool
 ) -> None:
-    headers = Headers(start)
+    if is_shared:
+        start = list(dict(start).items())
+        block = HeaderBlock(list(start), dict(start))
+        headers = Headers.of_block(block)
+    else:
+        headers = Headers(start)
     model = list(start)
     for action, name, value in todo:
         if action == "add":
@@ -38,6 +43,11 @@ def test_after_any_changes_it_is_what_its_lines_say(
             assert headers.is_repeated(asked) == (len(values) > 1)
             assert (asked in headers) == bool(values)
         assert len(headers) == len(model)
+        if headers.block is not None:
+            assert model == start
+    if is_shared:
+        # What one message changes, no other one sees.
+        assert (block.lines, block.index) == (start, dict(start))
 
 
 def test_a_copy_is_independent() -> None:

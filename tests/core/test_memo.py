@@ -34,6 +34,12 @@ def test_a_long_key_is_not_remembered() -> None:
     assert not memo
 
 
+def test_what_is_long_may_be_said() -> None:
+    memo: Memo[tuple[str, str], str] = Memo("".join, key_max=4, size_of=lambda pair: len(pair[0]) + len(pair[1]))
+    assert [memo["ab", "cd"], memo["ab", "cde"]] == ["abcd", "abcde"]
+    assert list(memo) == [("ab", "cd")]
+
+
 def test_keys_are_not_shown() -> None:
     memo = Memo(len)
     assert memo[b"secret"] == 6

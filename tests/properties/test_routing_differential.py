@@ -129,10 +129,7 @@ def slow_match(table: list[Rule[str]], request: Request) -> Found[str] | NotFoun
         implied = ({"HEAD"} if "GET" in methods else set()) | ({"OPTIONS"} if methods else set())
         return NotFound(frozenset(methods | implied))
     best = min(serving, key=lambda rule: specificity(rule, request))
-    rest = None
-    if best.pattern.is_prefix:
-        rest = "/".join(request[2].split("/")[len(best.pattern.segments) + 1 :])
-    return Found(best.target, path_params(best, request[2]) or {}, rest)
+    return Found(best.target, path_params(best, request[2]) or {})
 
 
 @settings(max_examples=200, deadline=None)
