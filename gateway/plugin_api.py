@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from mypy_extensions import mypyc_attr
 
@@ -207,7 +207,7 @@ class Exchange:
         return f"<Exchange {self.request_id} {self.method} {self.path or self.target.partition('?')[0]}>"
 
 
-_NO_PARAMS: Mapping[str, str] = {}
+_NO_PARAMS: Final[Mapping[str, str]] = {}
 
 UpstreamCall = Callable[[Exchange], Awaitable[Reply]]
 """Sends the request on and returns the reply's head with its body still moving. Raises GatewayError."""

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from json import dumps, loads
 from json.encoder import encode_basestring_ascii as quote
+from typing import Final
 
 from gateway.core.identity import Identity
 from gateway.core.memo import Memo
@@ -20,11 +21,11 @@ from gateway.core.milliseconds import milliseconds
 from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
-_FLUSH_S = 0.05
-_FLUSH_BYTES = 64 << 10
-_PENDING_MAX_BYTES = 4 << 20
-_CLOSE_S = 2.0
-_VERDICT_TEXTS_MAX = 256
+_FLUSH_S: Final = 0.05
+_FLUSH_BYTES: Final = 64 << 10
+_PENDING_MAX_BYTES: Final = 4 << 20
+_CLOSE_S: Final = 2.0
+_VERDICT_TEXTS_MAX: Final = 256
 
 
 class AccessLog:

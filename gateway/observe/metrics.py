@@ -28,12 +28,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
+from typing import Final
 
 from gateway.observe.metrics_buffer import Buffer, Memory, Series, map_buffer
 
-SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]

@@ -19,6 +19,7 @@ import re
 import select
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import httptools
 
@@ -30,9 +31,9 @@ from gateway.plugin_api import Reply
 from gateway.proxy.heads import has_no_body
 from gateway.proxy.reply_body import ReplyBody
 
-_HEAD_MAX = 64 * 1024
-_PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
+_HEAD_MAX: Final = 64 * 1024
+_PLAIN_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
+_KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})")
 
 InterimSink = Callable[[int, Headers], None]
 ReplySink = Callable[[Reply | GatewayError], None]

@@ -17,6 +17,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
+from typing import Final
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
@@ -33,8 +34,8 @@ from gateway.proxy.tunnel import SwitchingReply
 
 _log = logging.getLogger("gateway")
 
-_PIPELINED_MAX = 64 * 1024
-_SWEEP_S = 1.0
+_PIPELINED_MAX: Final = 64 * 1024
+_SWEEP_S: Final = 1.0
 
 
 class FastLane:

@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Final
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
@@ -306,7 +307,7 @@ def _framing(method: str, body: bytes | BodyStream) -> tuple[bytes, bool]:
 
 
 # RFC 9110 section 8.6: a method that defines a meaning for a body says its length even where that is 0.
-_BODY_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
+_BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 def _upgrade(exchange: Exchange) -> bytes | None:

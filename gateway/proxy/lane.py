@@ -7,7 +7,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core import errors
 from gateway.core.client_address import TrustedProxies, client_address
@@ -23,11 +23,11 @@ from gateway.proxy.tunnel import Tunnel
 
 # A request body up to this size is taken whole before anything is done about the request, whichever lane it comes by:
 # its client has then said all it had to say, the connection can go on, and the request can be sent again.
-BODY_INLINE_MAX = 64 * 1024
+BODY_INLINE_MAX: Final = 64 * 1024
 
 _log = logging.getLogger("gateway")
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
 
 
 @dataclass(frozen=True)
