@@ -34,6 +34,7 @@ HOT_MODULES = [
     "gateway/proxy/forward.py",
     "gateway/proxy/heads.py",
     "gateway/proxy/lane.py",
+    "gateway/proxy/outbox.py",
     "gateway/proxy/pipeline.py",
     "gateway/proxy/reply_body.py",
     "gateway/stores/memory.py",

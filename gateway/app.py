@@ -26,6 +26,7 @@ from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.memory import MemoryLimits
 from gateway.upstreams.registry import Registry, UpstreamShape
@@ -112,7 +113,8 @@ class ServingGateway:
         self._local_limits = MemoryLimits(_wall_ms)
         self._store = _open_limits(loaded.table.gateway.store)
         self._closers: list[Any] = []
-        forwarder = Forwarder(loop)
+        outbox = Outbox(loop)
+        forwarder = Forwarder(loop, outbox)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
         forwarder.policies = {
             route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
@@ -125,6 +127,7 @@ class ServingGateway:
         self._state = LaneState(self._request_metrics.connections, self._request_metrics.in_flight)
         parts = LaneParts(
             pipeline=self._pipeline,
+            outbox=outbox,
             loop=loop,
             limits=LaneLimits(
                 header_max=gateway.limits.header_max,

@@ -22,7 +22,7 @@ from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
 _FLUSH_S: Final = 0.05
-_FLUSH_BYTES: Final = 64 << 10
+_FLUSH_BYTES: Final = 256 << 10
 _PENDING_MAX_BYTES: Final = 4 << 20
 _CLOSE_S: Final = 2.0
 _VERDICT_TEXTS_MAX: Final = 256
@@ -31,7 +31,7 @@ _VERDICT_TEXTS_MAX: Final = 256
 class AccessLog:
     """Writes to a file descriptor, or appends to the file of a path. Needs the running event loop.
 
-    Lines leave in batches, after 50 ms or 64 KiB. While the sink takes none, up to 4 MiB wait for it; then lines are
+    Lines leave in batches, after 50 ms or 256 KiB. While the sink takes none, up to 4 MiB wait for it; then lines are
     dropped and counted. wall_clock: seconds since the epoch. Raises OSError where the file cannot be opened.
     """
 

@@ -29,6 +29,7 @@ from gateway.core.headers import NOT_RETURNED, HeaderLine, Headers, connection_o
 from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import has_no_body
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.reply_body import ReplyBody
 
 _HEAD_MAX: Final = 64 * 1024
@@ -86,6 +87,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_method",
         "_on_closed",
         "_on_idle",
+        "_outbox",
         "_parser",
         "_pieces",
         "_reply",
@@ -106,10 +108,12 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
         on_idle: "Callable[[UpstreamConnection], None]",
         on_closed: "Callable[[UpstreamConnection], None]",
     ) -> None:
         self._loop = loop
+        self._outbox = outbox
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
@@ -171,9 +175,10 @@ class UpstreamConnection(asyncio.Protocol):
         idle_timeout_s: float | None,
         interim: InterimSink | None,
         sink: ReplySink,
+        is_whole: bool = True,
         may_switch: bool = False,
     ) -> None:
-        """Write a request's head (with its body, where that is at hand).
+        """Write a request's head (with its body, where that is at hand: is_whole).
 
         deadline_s: on the loop's clock, for the whole reply. idle_timeout_s: the longest silence. None: no limit.
         sink: called once, with the reply as soon as its head is here, or with what went wrong; never from within this
@@ -194,7 +199,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._arm_timer()
         self.served += 1
         self._sink = sink
-        self._transport.write(data)
+        if is_whole:
+            self._outbox.put(self._transport, data)
+        else:
+            self._transport.write(data)
 
     def write(self, data: bytes) -> None:
         """More of the request body. While it moves, the upstream has nothing to say yet."""

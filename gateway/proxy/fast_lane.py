@@ -207,6 +207,7 @@ class FastConnection(asyncio.Protocol):
         """Take no further request."""
         self._is_closing = True
         if self._exchange is None and self.transport is not None:
+            self._lane.parts.outbox.flush()
             self.transport.close()
 
     def abort(self) -> None:
@@ -392,11 +393,10 @@ class FastConnection(asyncio.Protocol):
             return
         keep_alive = self._keep_alive and not reply.close and not self._is_closing
         head, _ = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
-        if has_no_body(reply.status, exchange.method):
-            transport.write(head)
-        else:
+        if not has_no_body(reply.status, exchange.method):
             exchange.bytes_out = len(body)
-            transport.write(head + body)
+            head += body
+        self._lane.parts.outbox.put(transport, head)
         self._end(exchange, keep_alive=keep_alive)
 
     def _end(self, exchange: Exchange, *, keep_alive: bool) -> None:
@@ -407,6 +407,7 @@ class FastConnection(asyncio.Protocol):
             return
         if not keep_alive or self._is_closing:
             self._is_closing = True
+            self._lane.parts.outbox.flush()
             transport.close()
             return
         self._resume_reading()
@@ -453,6 +454,7 @@ class FastConnection(asyncio.Protocol):
             if transport is None:
                 raise ConnectionResetError
             head, is_chunked = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
+            self._lane.parts.outbox.flush()
             transport.write(head)
             if not has_no_body(reply.status, exchange.method):
                 is_whole = await send_stream(exchange, body, self, is_chunked=is_chunked)
@@ -492,6 +494,7 @@ class FastConnection(asyncio.Protocol):
     def _refuse(self, error: GatewayError) -> None:
         self._is_closing = True
         if self.transport is not None:
+            self._lane.parts.outbox.flush()
             self.transport.write(self._lane.parts.refusal(error, self.peer_ip))
             self.transport.close()
 

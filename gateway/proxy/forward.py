@@ -21,6 +21,7 @@ from gateway.core.retry import IDEMPOTENT_METHODS, may_retry
 from gateway.plugin_api import BodyStream, Exchange, Reply
 from gateway.proxy.connection import ReplySink, UpstreamConnection, UpstreamError
 from gateway.proxy.heads import request_head
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.tunnel import SwitchingReply
 from gateway.upstreams.registry import Endpoint, Upstream
 
@@ -51,10 +52,11 @@ class Forwarder:
     as nothing has to be waited for: it starts the first attempt, judges its outcome, and leaves the rest to `send`.
     """
 
-    __slots__ = ("_loop", "policies")
+    __slots__ = ("_loop", "_outbox", "policies")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self._loop = loop
+        self._outbox = outbox
         self.policies: Mapping[str, ForwardPolicy] = {}
 
     async def send(self, exchange: Exchange) -> Reply:
@@ -192,6 +194,7 @@ class Forwarder:
             idle_timeout_s=policy.idle_timeout_s,
             interim=exchange.send_interim,
             sink=sink,
+            is_whole=isinstance(body, bytes),
             may_switch=upgrade is not None,
         )
         if not isinstance(body, bytes):
@@ -234,7 +237,7 @@ class Forwarder:
         made: list[UpstreamConnection] = []
 
         def make() -> UpstreamConnection:
-            connection = UpstreamConnection(self._loop, pool.put, pool.forget)
+            connection = UpstreamConnection(self._loop, self._outbox, pool.put, pool.forget)
             made.append(connection)
             return connection
 

@@ -18,6 +18,7 @@ from gateway.observe.tracing import IdSource, new_ids, next_traceparent
 from gateway.plugin_api import BodyStream, Exchange
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import reply_head, wants_trailers
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Pipeline
 from gateway.proxy.tunnel import Tunnel
 
@@ -56,6 +57,7 @@ class LaneParts:
     """What every lane is made of."""
 
     pipeline: Pipeline
+    outbox: Outbox
     loop: asyncio.AbstractEventLoop
     limits: LaneLimits
     trusted: TrustedProxies

@@ -7,6 +7,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.plugin_api import Reply
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.outbox import Outbox
 
 
 class FakeTransport(asyncio.Transport):
@@ -68,12 +69,15 @@ class Rack:
         self.outcomes: list[Reply | GatewayError] = []
         self.interim: list[tuple[int, Headers]] = []
         self.transport = FakeTransport()
-        self.connection = UpstreamConnection(asyncio.get_running_loop(), self.idle.append, self.closed.append)
+        loop = asyncio.get_running_loop()
+        self.outbox = Outbox(loop)
+        self.connection = UpstreamConnection(loop, self.outbox, self.idle.append, self.closed.append)
         self.connection.connection_made(self.transport)
 
     def start(self, method: str = "GET", **more: Any) -> None:
         settings = {"deadline_s": None, "idle_timeout_s": None, "interim": lambda *one: self.interim.append(one)}
         self.connection.start(method, b"request", **{**settings, "sink": self.outcomes.append, **more})
+        self.outbox.flush()
 
     @property
     def reply(self) -> Reply:

@@ -49,3 +49,17 @@ async def test_many_connections_at_once_are_told_apart() -> None:
 
         await asyncio.gather(*(ask(number) for number in range(30)))
         assert r.gateway.metric("gateway_requests_in_flight") == 0
+
+
+async def test_a_drain_in_the_turn_of_a_reply_loses_nothing_of_it() -> None:
+    # The reply waits in the outbox when the connection, at rest already, is closed.
+    async with deaf_endpoint_gateway() as gateway:
+        connection = FastConnection(gateway.serving._fast_lane)
+        transport = FakeTransport()
+        connection.connection_made(transport)
+        connection.data_received(b"GET /nowhere//at/all HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert transport.written == b""
+        gateway.serving._fast_lane.close_idle()
+        assert transport.closed_by == "close"
+        assert transport.written.startswith(b"HTTP/1.1 ")
+        assert transport.written.endswith(b"}")
