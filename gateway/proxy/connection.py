@@ -17,6 +17,7 @@ goes back to its pool when the last byte came from the upstream, not when the cl
 import asyncio
 import re
 import select
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -286,15 +287,19 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._is_complete:
             self._end_exchange()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        state = self._state
+    def eof_received(self) -> None:
         body = self._body
-        if state == "BODY" and body is not None and self._is_close_delimited and exc is None:
-            # RFC 9112 section 6.3, rule 8: without a length the reply ends with the connection.
+        if self._state == "BODY" and body is not None and self._is_close_delimited:
+            # RFC 9112 section 6.3, rule 8. Over TLS only a closure alert ends it (9.8), and only then is this called.
             self._body = None
             self.close()
             body.complete(None)
-        elif state == "WAITING" and self._is_silent:
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError):
+            # An alert after the handshake: a server of TLS 1.3 refuses our certificate, or the lack of one, that late.
+            self.fail(UpstreamError(errors.UPSTREAM_TLS_FAILED, "", "tls"))
+        elif self._state == "WAITING" and self._is_silent:
             detail = "The upstream closed the connection without a reply"
             self.fail(UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_stale=self.served > 1))
         else:

@@ -207,6 +207,7 @@ class FastConnection(asyncio.Protocol):
         self._is_closing = True
         if self._exchange is None and self.transport is not None:
             self.transport.close()
+            self._lane.discard(self)  # TLS may wait for the client's closure alert, a drain need not
 
     def abort(self) -> None:
         """End the connection whatever it does."""
