@@ -37,6 +37,7 @@ HOT_MODULES = [
     "gateway/proxy/outbox.py",
     "gateway/proxy/pipeline.py",
     "gateway/proxy/reply_body.py",
+    "gateway/proxy/upstream_error.py",
     "gateway/stores/memory.py",
     "gateway/upstreams/pool.py",
     "gateway/upstreams/registry.py",

@@ -12,9 +12,10 @@ import aiohttp
 
 from gateway.config.compile import compile_snapshot
 from gateway.config.load import LoadedTable, load_table
-from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources
+from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources, TlsSettings
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
+from gateway.config.tls import server_context
 from gateway.core.client_address import TrustedProxies
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
@@ -28,8 +29,9 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.memory import MemoryLimits
-from gateway.upstreams.registry import Registry, UpstreamShape
+from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
 
 T = TypeVar("T")
 
@@ -141,17 +143,38 @@ class ServingGateway:
         )
         self._aiohttp_lane = AiohttpLane(parts)
         self._fast_lane = FastLane(parts, self._aiohttp_lane)
+        self._tls: TlsListener | None = None
+        if settings.tls is not None:
+            self._tls = TlsListener(
+                self._aiohttp_lane if settings.lane == "aiohttp" else self._fast_lane,
+                server_context(settings.tls),
+                loop,
+                metrics,
+                handshakes_max=gateway.limits.max_connections,
+                handshake_timeout_s=gateway.limits.header_timeout,
+            )
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
-        self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
+        if self._tls is None:
+            self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
+        else:
+            sock.listen(LISTEN_BACKLOG)
+            self._tls.start(sock)
+
+    def renew_certificates(self, tls: TlsSettings) -> None:
+        """Serve these from the next handshake on."""
+        assert self._tls is not None
+        self._tls.context = server_context(tls)
 
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, let what is under way end within timeout_s, then close everything."""
         if self._server is not None:
             self._server.close()
+        if self._tls is not None:
+            await self._tls.close()
         self._fast_lane.close_idle()
         self._aiohttp_lane.close_idle()
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
@@ -214,6 +237,7 @@ class ServingGateway:
                     balance="round_robin" if settings.balance == "hash" else settings.balance,
                     pool_max=settings.pool.max,
                     pool_idle_s=settings.pool.idle,
+                    tls=TlsShape(**settings.tls.model_dump()) if settings.tls is not None else TlsShape(),
                 )
             ),
             rewrite=route.rewrite,

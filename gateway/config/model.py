@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.upstream_tls import UpstreamTls
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
@@ -256,6 +257,7 @@ class Upstream(Settings):
     eject: Eject | None = Field(None, description="Leaving failing endpoints out; off where left out.")
     breaker: Breaker | None = Field(None, description="Circuit breaker; off where left out.")
     pool: Pool = Field(default_factory=Pool, description="Kept connections.")
+    tls: UpstreamTls | None = Field(None, description="TLS to https endpoints, where the defaults do not do.")
 
     @field_validator("endpoints")
     @classmethod
@@ -265,6 +267,14 @@ class Upstream(Settings):
                 raise _invalid(
                     "the same endpoint stands twice; use weight to give it a larger share", "duplicate_endpoint"
                 )
+        return value
+
+    @field_validator("tls")
+    @classmethod
+    def _has_use(cls, value: UpstreamTls | None, info: ValidationInfo) -> UpstreamTls | None:
+        plain = [endpoint.url for endpoint in info.data.get("endpoints", ()) if not endpoint.is_tls]
+        if value is not None and plain:
+            raise _invalid(f'tls has nothing to do with "{plain[0]}"; write https://', "invalid_tls")
         return value
 
 

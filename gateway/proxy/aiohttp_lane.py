@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from time import monotonic
 
-from aiohttp import web
+from aiohttp import http_parser, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
@@ -27,6 +27,13 @@ from gateway.proxy.request_body import RequestBody
 from gateway.proxy.tunnel import SwitchingReply, Tunnel
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+
+
+def has_c_parser() -> bool:
+    """Whether aiohttp reads requests by llhttp. Its parser in Python takes some of what llhttp refuses, and what this
+    lane reads differently from the upstream could be smuggled past the gateway.
+    """
+    return http_parser.HttpRequestParser is getattr(http_parser, "HttpRequestParserC", None)
 
 
 class AiohttpLane:

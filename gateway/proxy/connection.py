@@ -17,20 +17,22 @@ goes back to its pool when the last byte came from the upstream, not when the cl
 import asyncio
 import re
 import select
+import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import httptools
 
 from gateway.core import errors
-from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core.errors import GatewayError
 from gateway.core.headers import NOT_RETURNED, HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import has_no_body
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.reply_body import ReplyBody
+from gateway.proxy.upstream_error import UpstreamError
 
 _HEAD_MAX: Final = 64 * 1024
 _PLAIN_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
@@ -38,29 +40,6 @@ _KEEP_ALIVE_TIMEOUT: Final = re.compile(rb"timeout\s*=\s*(\d{1,6})")
 
 InterimSink = Callable[[int, Headers], None]
 ReplySink = Callable[[Reply | GatewayError], None]
-
-
-class UpstreamError(GatewayError):
-    """An attempt that the upstream failed.
-
-    cause: as operators list it under `retry.on`. is_sent: whether the request may have reached the upstream. is_stale:
-    the connection was pooled and ended before a byte of reply came, as if it had been closed while it was idle.
-    """
-
-    def __init__(
-        self,
-        kind: ErrorKind,
-        detail: str,
-        cause: str,
-        *,
-        is_sent: bool = True,
-        is_stale: bool = False,
-        headers: Sequence[HeaderLine] = (),
-    ) -> None:
-        super().__init__(kind, detail, headers=headers)
-        self.cause = cause
-        self.is_sent = is_sent
-        self.is_stale = is_stale
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -295,15 +274,19 @@ class UpstreamConnection(asyncio.Protocol):
         elif self._is_complete:
             self._end_exchange()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        state = self._state
+    def eof_received(self) -> None:
         body = self._body
-        if state == "BODY" and body is not None and self._is_close_delimited and exc is None:
-            # RFC 9112 section 6.3, rule 8: without a length the reply ends with the connection.
+        if self._state == "BODY" and body is not None and self._is_close_delimited:
+            # RFC 9112 section 6.3, rule 8. Over TLS only a closure alert ends it (9.8), and only then is this called.
             self._body = None
             self.close()
             body.complete(None)
-        elif state == "WAITING" and self._is_silent:
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError):
+            # An alert after the handshake: a server of TLS 1.3 refuses our certificate, or the lack of one, that late.
+            self.fail(UpstreamError(errors.UPSTREAM_TLS_FAILED, "", "tls"))
+        elif self._state == "WAITING" and self._is_silent:
             detail = "The upstream closed the connection without a reply"
             self.fail(UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_stale=self.served > 1))
         else:

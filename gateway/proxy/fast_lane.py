@@ -209,6 +209,7 @@ class FastConnection(asyncio.Protocol):
         if self._exchange is None and self.transport is not None:
             self._lane.parts.outbox.flush()
             self.transport.close()
+            self._lane.discard(self)  # TLS may wait for the client's closure alert, a drain need not
 
     def abort(self) -> None:
         """End the connection whatever it does."""

@@ -5,15 +5,17 @@ import json
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
 import uvloop
 
-from gateway.config.settings import ServeSettings, TableSources
+from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
+from gateway.proxy.tls_listener import report_unraisable
 from gateway.workers.ports import bind_shared
 
 _MESSAGE_MAX_BYTES = 256 << 20
@@ -30,6 +32,9 @@ class RunningGateway(Protocol):
     async def start(self, sock: socket.socket) -> None:
         """Accept connections. sock: bound, not listening; listen with `settings.LISTEN_BACKLOG`."""
 
+    def renew_certificates(self, tls: TlsSettings) -> None:
+        """Serve these from the next handshake on."""
+
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting, close idle connections, let exchanges end within timeout_s, close everything."""
 
@@ -41,6 +46,7 @@ def run_worker(control_descriptor: int, build: Build) -> int:
     """Be one worker until told to drain, until SIGTERM, or until the supervisor is gone. Returns the exit code: 1 where
     the worker cannot start.
     """
+    sys.unraisablehook = report_unraisable
     return uvloop.run(_work(socket.socket(fileno=control_descriptor), build))
 
 
@@ -50,8 +56,9 @@ async def _work(control: socket.socket, build: Build) -> int:
     if not line:
         return 0
     start = json.loads(line)["start"]
-    settings = ServeSettings(**start["settings"])
-    told = asyncio.create_task(_until_told(reader, settings.drain_s))
+    settings = ServeSettings.from_json(start["settings"])
+    running: list[RunningGateway] = []
+    told = asyncio.create_task(_until_told(reader, settings.drain_s, running))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
     up = asyncio.create_task(_bring_up(settings, start, build))
     waited: list[asyncio.Task[Any]] = [told, up]
@@ -66,6 +73,7 @@ async def _work(control: socket.socket, build: Build) -> int:
         _log.exception("the worker cannot start")
         await _send(writer, {"failed": f"{type(error).__name__}: {error}"})
         return 1
+    running.append(gateway)
     await _send(writer, {"ready": gateway.version})
     await asyncio.wait([told])
     drain_s = settings.drain_s if told.cancelled() else told.result()
@@ -83,13 +91,17 @@ async def _bring_up(settings: ServeSettings, start: Mapping[str, Any], build: Bu
     return gateway
 
 
-async def _until_told(reader: asyncio.StreamReader, default_s: float) -> float:
-    """Until the supervisor says drain, or is gone. Returns how many seconds the drain may take."""
+async def _until_told(reader: asyncio.StreamReader, default_s: float, running: Sequence[RunningGateway]) -> float:
+    """Until the supervisor says drain, or is gone. Returns how many seconds the drain may take. running: the gateway
+    that is told of new certificates, once it is ready.
+    """
     with suppress(ConnectionError):
         async for line in reader:
             message = json.loads(line)
             if "drain" in message:
                 return float(message["drain"])
+            for gateway in running:
+                gateway.renew_certificates(TlsSettings.from_json(message["tls"]))
     return default_s
 
 

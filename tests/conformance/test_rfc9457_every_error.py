@@ -14,9 +14,10 @@ import jwt
 import pytest
 
 from gateway.core.errors import ERRORS
+from tests.support.certificates import Authority
 from tests.support.client import ClientReply, connected
 from tests.support.gateway import SECRET, Rig, rig, token, until
-from tests.support.origin import Received, deaf_endpoint, raw
+from tests.support.origin import Received, deaf_endpoint, greeting_endpoint, raw, running_origin
 
 TABLE = """
 version: 1
@@ -33,6 +34,8 @@ upstreams:
   origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 1}}
   nobody: {endpoints: ["http://127.0.0.1:1"]}
   deaf: {endpoints: ["${env:DEAF}"]}
+  stranger: {endpoints: ["${env:STRANGER}"]}
+  plain: {endpoints: ["${env:PLAIN}"]}
 routes:
 - {id: open, match: {path: "/open/*", methods: [GET, POST]}, to: origin}
 - {id: closed, match: "/closed/*", to: origin, auth: test}
@@ -48,6 +51,8 @@ routes:
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
 - {id: nobody, match: "/nobody", to: nobody}
 - {id: deaf, match: "/deaf", to: deaf}
+- {id: stranger, match: "/stranger", to: stranger}
+- {id: plain, match: "/plain", to: plain}
 - {id: faulty, match: "/faulty", to: origin, faulty: on_request}
 """
 
@@ -145,6 +150,8 @@ SCENARIOS: dict[str, Scenario] = {
     "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),
     "upstream_unreachable": lambda r: r.exchange("GET", "/nobody"),
     "upstream_connect_timeout": lambda r: r.exchange("GET", "/deaf"),
+    "upstream_certificate_refused": lambda r: r.exchange("GET", "/stranger"),
+    "upstream_tls_failed": lambda r: r.exchange("GET", "/plain"),
     "upstream_reset": lambda r: with_script(r, raw(b"HTTP/1.1 200", close=True)),
     "upstream_bad_reply": lambda r: with_script(r, raw(b"hello\r\n\r\n")),
     "upstream_timeout": lambda r: with_script(r, silent),
@@ -165,8 +172,14 @@ async def test_rfc9457_3_every_error_says_what_happened_and_where(code: str) -> 
         environ["STORE"] = "redis://127.0.0.1:1/0"
     table = TABLE.replace("KEYHASH", "0" * 64)
     script = silent if code == "batch_deadline" else None
+    authority = Authority()
+    tls = authority.server_context(authority.local)
     with deaf_endpoint() as url:
-        async with rig(table, script, {"DEAF": url, **environ}) as r:
+        async with (
+            running_origin(tls=tls) as stranger,
+            greeting_endpoint() as plain,
+            rig(table, script, {"DEAF": url, "STRANGER": stranger.url, "PLAIN": plain, **environ}) as r,
+        ):
             reply = await SCENARIOS[code](r)
             if code not in ("batch_part_refused", "batch_deadline"):  # these are parts of a reply, not replies
                 assert r.gateway.metric("gateway_errors_total", code=code) == 1
