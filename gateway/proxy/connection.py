@@ -26,11 +26,16 @@ from gateway.core import errors
 from gateway.core.errors import ErrorKind, GatewayError
 from gateway.core.headers import HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
+from gateway.core.request_framing import LENGTH_DIGITS_MAX, TEXT
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import NOT_RETURNED, has_no_body
 from gateway.proxy.reply_body import ReplyBody
 
 _HEAD_MAX = 64 * 1024
+_HEADER_COUNT_MAX = 256
+# More than a service that only says that it is still at work sends within the usual `timeout.total`.
+_INTERIM_MAX = 64
+_START = b"HTTP/1."
 _PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
 
@@ -71,9 +76,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_deadline_s",
         "_drain_waiter",
+        "_framing_size",
         "_head_size",
         "_idle_timeout_s",
         "_interim",
+        "_interim_count",
         "_is_close_delimited",
         "_is_complete",
         "_is_silent",
@@ -119,6 +126,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._may_switch = False
         self._lines: list[HeaderLine] = []
         self._head_size = 0
+        # Bytes read since the last one of a body: heads, chunk sizes, extensions and trailers, however they are cut.
+        self._framing_size = 0
+        self._interim_count = 0
         self._reply: Reply | None = None
         self._is_close_delimited = False
         self._keep_alive = False
@@ -184,6 +194,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._may_switch = may_switch
         self._is_complete = False
         self._is_silent = True
+        self._framing_size = 0
+        self._interim_count = 0
         self._trailers = None
         self._interim = interim
         self._deadline_s = deadline_s
@@ -266,8 +278,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_silent = False
             if self._take_plain(data):
                 return
+            if data[: len(_START)] != _START[: len(data)]:
+                # llhttp would also read other protocols' replies, and skip empty lines.
+                self._fail_reply("it does not begin as a reply of HTTP/1.0 or HTTP/1.1")
+                return
         if self._idle_timeout_s is not None:
             self.last_active_s = self._loop.time()
+        self._framing_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -279,6 +296,9 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             # What a callback raises stands behind httptools' own error.
             self._fail_reply(str(error.__context__ or error))
+            return
+        if self._framing_size > _HEAD_MAX and self._state != "SWITCHED":
+            self._fail_reply(f"it has more than {_HEAD_MAX} bytes without any of a body")
             return
         reply, self._reply = self._reply, None
         if reply is not None and self._state != "WAITING":
@@ -320,26 +340,40 @@ class UpstreamConnection(asyncio.Protocol):
         self._lines = []
         self._head_size = 0
 
+    def on_status(self, reason: bytes) -> None:
+        if reason.translate(None, TEXT):
+            raise _BadReply("its status line has a control character")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
         if self._head_size > _HEAD_MAX:
             raise _BadReply(f"its headers are over {_HEAD_MAX} bytes")
         if self._state == "WAITING":
+            if len(self._lines) == _HEADER_COUNT_MAX:
+                raise _BadReply(f"it has more than {_HEADER_COUNT_MAX} header lines")
             self._lines.append((name.lower(), value.rstrip(b" \t")))
         elif (name := name.lower()) not in NOT_RETURNED:
             if self._trailers is None:
                 self._trailers = Headers()
+            if len(self._trailers) == _HEADER_COUNT_MAX:
+                raise _BadReply(f"it has more than {_HEADER_COUNT_MAX} trailer lines")
             self._trailers.add(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        if version != "1.1" and version != "1.0":
+            raise _BadReply(f"its version is {version}")
+        if status < 100 or status > 599:
+            raise _BadReply(f"its status is {status}")
         if status < 200 and status != 101:
+            self._interim_count += 1
+            if self._interim_count > _INTERIM_MAX:
+                raise _BadReply(f"more than {_INTERIM_MAX} interim replies stand before it")
             if self._interim is not None and status > 101:
                 options = NOT_RETURNED | connection_options(Headers(self._lines))
                 self._interim(status, Headers([line for line in self._lines if line[0] not in options]))
             return
-        if status > 599:
-            raise _BadReply(f"its status is {status}")
         if status == 101 and not self._may_switch:
             raise _BadReply("it changed the protocol unasked")
         length: int | None = None
@@ -350,12 +384,16 @@ class UpstreamConnection(asyncio.Protocol):
             if name not in NOT_RETURNED:
                 kept.append(line)
             elif name == b"content-length":
-                if not line[1].isdigit():
-                    raise _BadReply("its Content-Length is no number")
+                if not line[1].isdigit() or len(line[1]) > LENGTH_DIGITS_MAX:
+                    raise _BadReply(f"its Content-Length is no number of at most {LENGTH_DIGITS_MAX} digits")
                 length = int(line[1])
             elif name == b"transfer-encoding":
                 if line[1].lower() != b"chunked":
                     raise _BadReply("its Transfer-Encoding is not chunked")
+                if is_chunked:
+                    raise _BadReply("its Transfer-Encoding stands there twice")
+                if version == "1.0":
+                    raise _BadReply("HTTP/1.0 has no Transfer-Encoding")
                 is_chunked = True
             elif name == b"keep-alive":
                 self._read_keep_alive(line[1])
@@ -379,6 +417,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_body(self, piece: bytes) -> None:
         if self._is_complete:
             raise _BadReply("it has a body where none belongs")
+        self._framing_size = 0
         if self._body is None:
             self._pieces.append(piece)
         elif self._body.feed(piece) and self._transport is not None:
@@ -396,7 +435,7 @@ class UpstreamConnection(asyncio.Protocol):
         if end < 0 or end > _HEAD_MAX or self._method == "HEAD":
             return False
         head = parse_plain_reply_head(data[:end])
-        if head is None or end + 4 + head.length != len(data):
+        if head is None or end + 4 + head.length != len(data) or len(head.fields) > _HEADER_COUNT_MAX:
             return False
         reply = Reply(
             head.status, Headers([line for line in head.fields if line[0] not in NOT_RETURNED]), data[end + 4 :]

@@ -17,7 +17,7 @@ from gateway.core.tokens import parse_claims, parse_token
 from gateway.plugin_api import Reply
 from gateway.proxy.connection import UpstreamConnection
 
-RULES = HeadRules(target_max=200, header_max=1000, header_count_max=20)
+RULES = HeadRules(target_max=200, header_max=1000, header_line_max=500, header_count_max=20)
 
 
 def plain_head(data: bytes) -> None:
