@@ -18,52 +18,26 @@ import asyncio
 import re
 import select
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import httptools
 
-from gateway.core import errors
-from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core import errors, reply_framing
+from gateway.core.errors import GatewayError
 from gateway.core.headers import HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
-from gateway.core.request_framing import LENGTH_DIGITS_MAX, TEXT
+from gateway.core.reply_framing import HEADER_COUNT_MAX, INTERIM_MAX, START, ReplyRefused
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import NOT_RETURNED, has_no_body
 from gateway.proxy.reply_body import ReplyBody
+from gateway.proxy.upstream_error import UpstreamError
 
 _HEAD_MAX = 64 * 1024
-_HEADER_COUNT_MAX = 256
-# More than a service that only says that it is still at work sends within the usual `timeout.total`.
-_INTERIM_MAX = 64
-_START = b"HTTP/1."
 _PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
 
 InterimSink = Callable[[int, Headers], None]
 ReplySink = Callable[[Reply | GatewayError], None]
-
-
-class UpstreamError(GatewayError):
-    """An attempt that the upstream failed.
-
-    cause: as operators list it under `retry.on`. is_sent: whether the request may have reached the upstream. is_stale:
-    the connection was pooled and ended before a byte of reply came, as if it had been closed while it was idle.
-    """
-
-    def __init__(
-        self,
-        kind: ErrorKind,
-        detail: str,
-        cause: str,
-        *,
-        is_sent: bool = True,
-        is_stale: bool = False,
-        headers: Sequence[HeaderLine] = (),
-    ) -> None:
-        super().__init__(kind, detail, headers=headers)
-        self.cause = cause
-        self.is_sent = is_sent
-        self.is_stale = is_stale
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -278,7 +252,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_silent = False
             if self._take_plain(data):
                 return
-            if data[: len(_START)] != _START[: len(data)]:
+            if data[: len(START)] != START[: len(data)]:
                 # llhttp would also read other protocols' replies, and skip empty lines.
                 self._fail_reply("it does not begin as a reply of HTTP/1.0 or HTTP/1.1")
                 return
@@ -336,46 +310,42 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._is_complete:
-            raise _BadReply("it sent more than one")
+            raise ReplyRefused("it sent more than one")
         self._lines = []
         self._head_size = 0
 
     def on_status(self, reason: bytes) -> None:
-        if reason.translate(None, TEXT):
-            raise _BadReply("its status line has a control character")
+        reply_framing.check_reason(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
         if self._head_size > _HEAD_MAX:
-            raise _BadReply(f"its headers are over {_HEAD_MAX} bytes")
+            raise ReplyRefused(f"its headers are over {_HEAD_MAX} bytes")
         if self._state == "WAITING":
-            if len(self._lines) == _HEADER_COUNT_MAX:
-                raise _BadReply(f"it has more than {_HEADER_COUNT_MAX} header lines")
+            if len(self._lines) == HEADER_COUNT_MAX:
+                raise ReplyRefused(f"it has more than {HEADER_COUNT_MAX} header lines")
             self._lines.append((name.lower(), value.rstrip(b" \t")))
         elif (name := name.lower()) not in NOT_RETURNED:
             if self._trailers is None:
                 self._trailers = Headers()
-            if len(self._trailers) == _HEADER_COUNT_MAX:
-                raise _BadReply(f"it has more than {_HEADER_COUNT_MAX} trailer lines")
+            if len(self._trailers) == HEADER_COUNT_MAX:
+                raise ReplyRefused(f"it has more than {HEADER_COUNT_MAX} trailer lines")
             self._trailers.add(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         version = self._parser.get_http_version()
-        if version != "1.1" and version != "1.0":
-            raise _BadReply(f"its version is {version}")
-        if status < 100 or status > 599:
-            raise _BadReply(f"its status is {status}")
+        reply_framing.check_status(version, status)
         if status < 200 and status != 101:
             self._interim_count += 1
-            if self._interim_count > _INTERIM_MAX:
-                raise _BadReply(f"more than {_INTERIM_MAX} interim replies stand before it")
+            if self._interim_count > INTERIM_MAX:
+                raise ReplyRefused(f"more than {INTERIM_MAX} interim replies stand before it")
             if self._interim is not None and status > 101:
                 options = NOT_RETURNED | connection_options(Headers(self._lines))
                 self._interim(status, Headers([line for line in self._lines if line[0] not in options]))
             return
         if status == 101 and not self._may_switch:
-            raise _BadReply("it changed the protocol unasked")
+            raise ReplyRefused("it changed the protocol unasked")
         length: int | None = None
         is_chunked = has_options = False
         kept = []
@@ -384,16 +354,9 @@ class UpstreamConnection(asyncio.Protocol):
             if name not in NOT_RETURNED:
                 kept.append(line)
             elif name == b"content-length":
-                if not line[1].isdigit() or len(line[1]) > LENGTH_DIGITS_MAX:
-                    raise _BadReply(f"its Content-Length is no number of at most {LENGTH_DIGITS_MAX} digits")
-                length = int(line[1])
+                length = reply_framing.content_length(line[1])
             elif name == b"transfer-encoding":
-                if line[1].lower() != b"chunked":
-                    raise _BadReply("its Transfer-Encoding is not chunked")
-                if is_chunked:
-                    raise _BadReply("its Transfer-Encoding stands there twice")
-                if version == "1.0":
-                    raise _BadReply("HTTP/1.0 has no Transfer-Encoding")
+                reply_framing.check_coding(line[1], version, is_repeated=is_chunked)
                 is_chunked = True
             elif name == b"keep-alive":
                 self._read_keep_alive(line[1])
@@ -416,7 +379,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         if self._is_complete:
-            raise _BadReply("it has a body where none belongs")
+            raise ReplyRefused("it has a body where none belongs")
         self._framing_size = 0
         if self._body is None:
             self._pieces.append(piece)
@@ -435,7 +398,7 @@ class UpstreamConnection(asyncio.Protocol):
         if end < 0 or end > _HEAD_MAX or self._method == "HEAD":
             return False
         head = parse_plain_reply_head(data[:end])
-        if head is None or end + 4 + head.length != len(data) or len(head.fields) > _HEADER_COUNT_MAX:
+        if head is None or end + 4 + head.length != len(data) or len(head.fields) > HEADER_COUNT_MAX:
             return False
         reply = Reply(
             head.status, Headers([line for line in head.fields if line[0] not in NOT_RETURNED]), data[end + 4 :]
@@ -528,7 +491,3 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<UpstreamConnection {self._state} served={self.served}>"
-
-
-class _BadReply(Exception):  # noqa: N818 - a verdict on the reply, raised through the parser
-    """Leaves httptools' callbacks; becomes a 502."""

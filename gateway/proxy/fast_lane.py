@@ -28,6 +28,7 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import has_no_body, interim_head, reply_head
 from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, body_too_slow, overloaded, reset_on_close, send_stream
+from gateway.proxy.open_connections import OpenConnections
 from gateway.proxy.pipeline import Pending
 from gateway.proxy.transformed_body import INLINE_MAX
 from gateway.proxy.tunnel import SwitchingReply
@@ -38,68 +39,21 @@ _PIPELINED_MAX = 64 * 1024
 _SWEEP_S = 1.0
 
 
-class FastLane:
+class FastLane(OpenConnections):
     """Makes the protocol of each client connection.
 
     hand_over: makes the complete lane's protocol for a connection that has had so many requests.
     """
 
     def __init__(self, parts: LaneParts, hand_over: Callable[[int], asyncio.Protocol]) -> None:
+        super().__init__(parts.loop, min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4))
         self.parts = parts
         self.hand_over = hand_over
-        self.connections: set[FastConnection] = set()
-        self._is_closing = False
-        self._emptied: asyncio.Event | None = None
         # A head up to this size can pass neither the limit of all headers nor that of one; longer ones are handed over.
         self.plain_head_max = min(parts.limits.header_max, parts.limits.header_line_max)
-        self._sweep_s = min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4)
-        self._sweeper: asyncio.TimerHandle | None = None
 
     def __call__(self) -> "FastConnection":
         return FastConnection(self)
-
-    def add(self, connection: "FastConnection") -> None:
-        self.connections.add(connection)
-        if self._sweeper is None:
-            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
-
-    def discard(self, connection: "FastConnection") -> None:
-        self.connections.discard(connection)
-        if self._emptied is not None and not self.connections:
-            self._emptied.set()
-
-    def close_idle(self) -> None:
-        """Let no connection take a further request; those at rest are closed at once."""
-        self._is_closing = True
-        for connection in list(self.connections):
-            connection.close_when_done()
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether each exchange is the last of its connection."""
-        return self._is_closing
-
-    async def shutdown(self, timeout_s: float) -> None:
-        """Give the exchanges under way `timeout_s` in all, then end what is left."""
-        if self.connections:
-            self._emptied = asyncio.Event()
-            try:
-                await asyncio.wait_for(self._emptied.wait(), timeout_s)
-            except TimeoutError:
-                for connection in list(self.connections):
-                    connection.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-
-    def _sweep(self) -> None:
-        """One timer for all connections: a timer each costs a microsecond a request, and memory while they rest."""
-        self._sweeper = None
-        now_s = monotonic()
-        for connection in list(self.connections):
-            connection.close_if_late(now_s)
-        if self.connections:
-            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
 
 
 class FastConnection(asyncio.Protocol):

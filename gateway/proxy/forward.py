@@ -18,9 +18,10 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import connection_options
 from gateway.core.retry import IDEMPOTENT_METHODS, may_retry
 from gateway.plugin_api import BodyStream, Exchange, Reply
-from gateway.proxy.connection import ReplySink, UpstreamConnection, UpstreamError
+from gateway.proxy.connection import ReplySink, UpstreamConnection
 from gateway.proxy.heads import request_head
 from gateway.proxy.tunnel import SwitchingReply
+from gateway.proxy.upstream_error import UpstreamError
 from gateway.upstreams.registry import Endpoint, Upstream
 
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.proxy.connection import UpstreamConnection, UpstreamError
+from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.reply_body import ReplyBody
+from gateway.proxy.upstream_error import UpstreamError
 from tests.proxy.fakes import FakeTransport, Rack
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"

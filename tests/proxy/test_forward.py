@@ -12,8 +12,9 @@ import pytest
 
 from gateway.core.errors import BODY_TOO_LARGE, UPSTREAM_RESET, UPSTREAM_UNREACHABLE, GatewayError
 from gateway.plugin_api import Exchange, Reply, RouteInfo
-from gateway.proxy.connection import UpstreamConnection, UpstreamError
+from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.forward import Forwarder, ForwardPolicy
+from gateway.proxy.upstream_error import UpstreamError
 from gateway.upstreams.registry import Upstream, UpstreamShape
 from tests.support.plugins import Pieces, exchange
 

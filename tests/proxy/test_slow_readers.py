@@ -17,11 +17,11 @@ LEAST = Throughput(size=1000, window_s=60.0)
 class Backlog(FakeTransport):
     """Has `waiting` bytes that the kernel does not take, and a client that has taken `taken`."""
 
-    waiting = 1
     taken: int | None = 0
 
-    def get_write_buffer_size(self) -> int:
-        return self.waiting
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 1
 
 
 class Reader:
