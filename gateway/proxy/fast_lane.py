@@ -39,21 +39,30 @@ _PIPELINED_MAX = 64 * 1024
 _SWEEP_S = 1.0
 
 
-class FastLane(OpenConnections):
+class FastLane:
     """Makes the protocol of each client connection.
 
     hand_over: makes the complete lane's protocol for a connection that has had so many requests.
     """
 
     def __init__(self, parts: LaneParts, hand_over: Callable[[int], asyncio.Protocol]) -> None:
-        super().__init__(parts.loop, min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4))
         self.parts = parts
         self.hand_over = hand_over
+        sweep_s = min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4)
+        self.open = OpenConnections(parts.loop, sweep_s)
         # A head up to this size can pass neither the limit of all headers nor that of one; longer ones are handed over.
         self.plain_head_max = min(parts.limits.header_max, parts.limits.header_line_max)
 
     def __call__(self) -> "FastConnection":
         return FastConnection(self)
+
+    def close_idle(self) -> None:
+        """Let no connection take a further request; those at rest are closed at once."""
+        self.open.close_idle()
+
+    async def shutdown(self, timeout_s: float) -> None:
+        """Give the exchanges under way `timeout_s` in all, then end what is left."""
+        await self.open.shutdown(timeout_s)
 
 
 class FastConnection(asyncio.Protocol):
@@ -110,7 +119,7 @@ class FastConnection(asyncio.Protocol):
         parts = lane.parts
         connections = parts.state.connections
         connections.inc()
-        lane.add(self)
+        lane.open.add(self)
         if connections.value > parts.limits.max_connections:
             self._refuse(overloaded())
             return
@@ -159,7 +168,7 @@ class FastConnection(asyncio.Protocol):
         self.transport = None
         lane.parts.state.connections.dec()
         lane.parts.slow_readers.discard(self)
-        lane.discard(self)
+        lane.open.discard(self)
         if self._drain_waiter is not None and not self._drain_waiter.done():
             self._drain_waiter.set_exception(ConnectionResetError())
         if self._task is not None:
@@ -264,7 +273,7 @@ class FastConnection(asyncio.Protocol):
         self.transport = None
         lane.parts.state.connections.dec()
         lane.parts.slow_readers.discard(self)
-        lane.discard(self)
+        lane.open.discard(self)
         protocol = lane.hand_over(self._served)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
