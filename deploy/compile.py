@@ -21,6 +21,7 @@ HOT_MODULES = [
     "gateway/core/paths.py",
     "gateway/core/plain_head.py",
     "gateway/core/rate_limit.py",
+    "gateway/core/reply_framing.py",
     "gateway/core/request_framing.py",
     "gateway/core/retry.py",
     "gateway/core/routing.py",

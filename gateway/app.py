@@ -29,6 +29,7 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.memory import MemoryLimits
 from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
@@ -126,20 +127,27 @@ class ServingGateway:
         recorder = Recorder(self._request_metrics, self._access_log)
         self._pipeline = Pipeline(self.current, loop, recorder.record)
         gateway = loaded.table.gateway
+        limits = gateway.limits
         self._state = LaneState(self._request_metrics.connections, self._request_metrics.in_flight)
         parts = LaneParts(
             pipeline=self._pipeline,
             outbox=outbox,
             loop=loop,
             limits=LaneLimits(
-                header_max=gateway.limits.header_max,
-                header_timeout_s=gateway.limits.header_timeout,
-                idle_timeout_s=gateway.limits.idle_timeout,
-                max_connections=gateway.limits.max_connections,
+                target_max=limits.target_max,
+                header_max=limits.header_max,
+                header_line_max=limits.header_line_max,
+                header_count_max=limits.max_headers,
+                header_timeout_s=limits.header_timeout,
+                idle_timeout_s=limits.idle_timeout,
+                body_rate_min=limits.body_rate_min,
+                max_connections=limits.max_connections,
+                max_requests=limits.max_requests,
             ),
             trusted=TrustedProxies(gateway.trusted_proxies),
             ids=IdSource(),
             state=self._state,
+            slow_readers=SlowReaders(loop, limits.reply_rate_min),
         )
         self._aiohttp_lane = AiohttpLane(parts)
         self._fast_lane = FastLane(parts, self._aiohttp_lane)

@@ -17,7 +17,8 @@ from gateway.config.upstream_tls import UpstreamTls
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
-from gateway.core.scalars import Claim, Duration, DurationOrNone, Id, Percent, Settings, Size
+from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
+from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -39,6 +40,12 @@ def _listed(value: Any) -> Any:
 def _positive(value: float | None) -> float | None:
     if value == 0:
         raise _invalid("0 would be over at once; write none where there is to be no limit")
+    return value
+
+
+def _positive_size(value: int) -> int:
+    if value == 0:
+        raise _invalid("0B would refuse every request")
     return value
 
 
@@ -121,6 +128,7 @@ def _retry_cause(value: Any) -> str:
 
 
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+PositiveSize = Annotated[Size, AfterValidator(_positive_size)]
 PositiveDurationOrNone = Annotated[DurationOrNone, AfterValidator(_positive)]
 Network = Annotated[str, AfterValidator(_network)]
 PatternText = Annotated[str, AfterValidator(_pattern)]
@@ -136,13 +144,28 @@ Predicate = Annotated[
 class Limits(Settings):
     """`gateway.limits`: what one client may cost."""
 
+    target_max: PositiveSize = Field(8190, description="The target of a request line; more is 414.")
     header_max: Size = Field(32 << 10, description="All request headers together; more is 431.")
+    header_line_max: PositiveSize = Field(16 << 10, description="One request header; more is 431.")
+    max_headers: int = Field(128, ge=1, description="Header lines of a request; more is 431.")
     body_max: Size = Field(10 << 20, description="A request body where the route does not say; more is 413.")
     header_timeout: PositiveDuration = Field(10.0, description="For the whole head of a request to arrive.")
     idle_timeout: PositiveDuration = Field(
         75.0, description="How long a client connection may wait for its next request."
     )
+    body_rate_min: FlowOrNone = Field(
+        Throughput(2 << 10, 10.0),
+        description="The least that must arrive of a body, in each so many seconds; else 408.",
+    )
+    reply_rate_min: FlowOrNone = Field(
+        Throughput(8 << 10, 60.0),
+        description="The least that a client must take of a reply that waits for it, in each so many seconds; else it "
+        "is cut off (on Linux).",
+    )
     max_connections: int = Field(16_000, ge=1, description="Client connections per worker; more are refused with 503.")
+    max_requests: int = Field(
+        10_000, ge=1, description="Requests of one client connection; the last reply says Connection: close."
+    )
 
 
 class GatewaySection(Settings):

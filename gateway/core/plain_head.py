@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.core.headers import NOT_RETURNED, HeaderBlock, HeaderLine, Headers
 from gateway.core.memo import Memo
+from gateway.core.reply_framing import HEADER_COUNT_MAX
 from gateway.core.request_framing import LENGTH_DIGITS_MAX, is_host
 
 _REQUEST_LINE: Final = re.compile(rb'(GET|POST|PUT|PATCH|DELETE|HEAD) (/[!"$-~]*) HTTP/1\.1')
@@ -132,6 +133,8 @@ def parse_plain_reply_head(head: bytes) -> PlainReplyHead | None:
     that fields may stand there more than once. Not for replies to HEAD, whose Content-Length announces no body.
     """
     pieces = head.split(b"\r\n")
+    if len(pieces) > 1 + HEADER_COUNT_MAX:
+        return None
     lines: list[HeaderLine] = []
     keep_alive_text: bytes | None = None
     connections = lengths = length = 0

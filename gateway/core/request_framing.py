@@ -45,14 +45,15 @@ class Framing(NamedTuple):
 
 class HeadRules:
     """What a request head has to be. target_max: bytes of the target. header_max: bytes of all field lines together,
-    which no single line can pass either. header_count_max: field lines.
+    header_line_max: of one of them. header_count_max: field lines.
     """
 
-    __slots__ = ("head_max", "header_count_max", "header_max", "target_max")
+    __slots__ = ("head_max", "header_count_max", "header_line_max", "header_max", "target_max")
 
-    def __init__(self, target_max: int, header_max: int, header_count_max: int) -> None:
+    def __init__(self, *, target_max: int, header_max: int, header_line_max: int, header_count_max: int) -> None:
         self.target_max = target_max
         self.header_max = header_max
+        self.header_line_max = header_line_max
         self.header_count_max = header_count_max
         self.head_max = target_max + _LINE_EXTRA + header_max
 
@@ -91,6 +92,8 @@ class HeadRules:
             raise _headers_too_large(f"A request may have {self.header_count_max} header lines")
         found_of: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_NAMES}
         for line in lines:
+            if len(line) > self.header_line_max:
+                raise _headers_too_large(f"One header may have {self.header_line_max} bytes")
             name, value = _split(line)
             if name in found_of:
                 found_of[name].append(value)

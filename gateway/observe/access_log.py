@@ -1,9 +1,9 @@
 """The access log: one line of JSON a request.
 
 time (RFC 3339, UTC, of the request's end), request_id, trace_id, route, tenant, user, plan, method, path, status, code
-(of the error that the gateway made), outcome (complete, client_gone, broken), bytes_in, bytes_out, total_ms,
-upstream_ms, endpoint, attempts, client_ip, verdicts. What is not known is null. The query, header values and bodies
-never get here: they may hold secrets.
+(of the error that the gateway made), outcome (complete, client_gone, client_slow, broken), bytes_in, bytes_out,
+total_ms, upstream_ms, endpoint, attempts, client_ip, verdicts. What is not known is null. The query, header values and
+bodies never get here: they may hold secrets.
 
 The event loop only formats and gathers lines; `line_writer.py` writes them.
 """

@@ -19,6 +19,7 @@ class FakeTransport(asyncio.Transport):
         self.is_paused = False
         self.has_eof = False
         self.closed_by = ""
+        self.waiting = 0
         self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes) -> None:  # type: ignore[override]
@@ -55,6 +56,9 @@ class FakeTransport(asyncio.Transport):
     def get_protocol(self) -> asyncio.BaseProtocol:
         assert self.protocol is not None
         return self.protocol
+
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
