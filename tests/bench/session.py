@@ -76,7 +76,7 @@ class Session:
             f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}, {describe_machine()}.",
             f"{GATEWAY}, {INTERPRETED}: {describe_interpreter()}. {', '.join(self._versions)}.",
             f"{GATEWAY}: its hot modules compiled by `deploy/compile.py`, as in the image. {INTERPRETED}: uncompiled.",
-            f"Medians of {self._rounds} rounds of {self._seconds} s over {CONNECTIONS} connections in turn, one worker.",
+            f"Medians of {self._rounds} rounds of {self._seconds} s over {CONNECTIONS} connections in turn.",
             "Request ids, metrics and a JSON access log everywhere.",
         ]
         if self._absent:
