@@ -14,6 +14,7 @@ import uvloop
 from gateway.config.settings import ServeSettings, TableSources
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
+from gateway.workers.heap import keep_freed_memory
 from gateway.workers.ports import bind_shared
 
 _MESSAGE_MAX_BYTES = 256 << 20
@@ -41,6 +42,7 @@ def run_worker(control_descriptor: int, build: Build) -> int:
     """Be one worker until told to drain, until SIGTERM, or until the supervisor is gone. Returns the exit code: 1 where
     the worker cannot start.
     """
+    keep_freed_memory()
     return uvloop.run(_work(socket.socket(fileno=control_descriptor), build))
 
 

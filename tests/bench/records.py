@@ -1,7 +1,6 @@
 """How long each request took, kept as it was, so that any part of a run can be looked at afterwards."""
 
 from array import array
-from bisect import bisect_left
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,11 +33,6 @@ class Records:
         # The rank counts from 1; in whole thousandths, so that no rounding of floats moves it.
         rank = -(-round(percent * 1000) * len(ordered) // 100_000)
         return ordered[max(rank, 1) - 1] * 1000
-
-    def share_below(self, limit_ms: float) -> float:
-        """The share of those not slower; 0 of nothing."""
-        ordered = sorted(self.latency_s)
-        return bisect_left(ordered, limit_ms / 1000) / len(ordered) if ordered else 0.0
 
     def write(self, path: Path) -> None:
         path.write_bytes(self.due_s.tobytes() + self.latency_s.tobytes())

@@ -94,10 +94,6 @@ class Timeline:
         while self._steps and self._steps[0].at_s <= elapsed_s:
             self._steps.pop(0).act()
 
-    @property
-    def next_s(self) -> float | None:
-        return self._steps[0].at_s if self._steps else None
-
 
 def fault_rows(faults: Sequence[Fault], account: Account, outcome: Outcome, began_s: float) -> list[list[str]]:
     """A row for each fault: when, how many requests were due meanwhile and answered, what failed, how late the rest."""
