@@ -85,6 +85,7 @@ class Session:
             sizes = ", ".join(f"{proxy} {size:,}" for proxy, size in self._sizes.items())
             lines.append(f"Bytes of the gzip body: {sizes}.")
         lines += [
+            f"Beyond what its peers do, the {GATEWAY} starts a trace (traceparent) and sends Server-Timing.",
             "CPU is user and system time of the proxy's whole process tree.",
             "Where a proxy leaves much of its processor unused, the load was the limit: requests/s is a lower bound.",
         ]
