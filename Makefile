@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz differential clean
+.PHONY: demo test check format bench soak faults fuzz differential clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -23,6 +23,12 @@ format: .venv/.check
 
 bench: .venv/.bench
 	$(BIN)/python -m tests.bench
+
+soak: .venv/.bench
+	$(BIN)/python -m tests.bench.soak $(SOAK)
+
+faults: .venv/.bench
+	$(BIN)/python -m tests.bench.soak --faults --minutes 3 $(SOAK)
 
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz

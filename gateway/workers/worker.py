@@ -16,6 +16,7 @@ from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
 from gateway.proxy.tls_listener import report_unraisable
+from gateway.workers.heap import keep_freed_memory
 from gateway.workers.ports import bind_shared
 
 _MESSAGE_MAX_BYTES = 256 << 20
@@ -47,6 +48,7 @@ def run_worker(control_descriptor: int, build: Build) -> int:
     the worker cannot start.
     """
     sys.unraisablehook = report_unraisable
+    keep_freed_memory()
     return uvloop.run(_work(socket.socket(fileno=control_descriptor), build))
 
 
