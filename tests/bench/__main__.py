@@ -21,7 +21,7 @@ from tests.bench.work import NEEDED_WORK, WORK
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 OTHERS = (big_body.NAME, idle.NAME, scaling.WORKERS_NAME, scaling.GROWTH_NAME)
-_NEEDED = ("taskset", "wrk", "nginx")
+_NEEDED = ("wrk", "nginx")
 _FILES = 20_000
 
 

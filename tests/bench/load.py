@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.bench.processes import Process, processor_busy_s
+from tests.bench.processes import Process, pinned, processor_busy_s
 
 CONNECTIONS = 64
 _SCRIPT = Path(__file__).parent / "templates" / "load.lua"
@@ -52,7 +52,7 @@ def run_round(
 
     Raises RoundFailed.
     """
-    command = ["taskset", "-c", load_processors, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
     command += ["--timeout", f"{_REPLY_S}s", "-s", str(_SCRIPT)]
     for header in headers:
         command += ["-H", header]
@@ -62,7 +62,14 @@ def run_round(
     log_before = _size(log)
     started_s, cpu_before_s, busy_before_s = time.monotonic(), process.cpu_s(), _busy_s(process)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _MARGIN_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _MARGIN_S,
+            check=False,
+            preexec_fn=pinned(load_processors),
+        )
     except subprocess.TimeoutExpired:
         raise RoundFailed(f"wrk was not done after {seconds + _MARGIN_S:g} s") from None
     cpu_s, busy_s = process.cpu_s() - cpu_before_s, _busy_s(process) - busy_before_s

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +27,12 @@ def free_ports(count: int) -> list[int]:
     for each in held:
         each.close()
     return ports
+
+
+def pinned(processors: str) -> Callable[[], None]:
+    """What a child process does before anything else, so that it runs on these processors only, `0` or `0,1`."""
+    numbers = {int(number) for number in processors.split(",")}
+    return lambda: os.sched_setaffinity(0, numbers)
 
 
 class Process:
@@ -51,7 +57,8 @@ class Process:
         self._output.unlink(missing_ok=True)
         with self._output.open("ab") as output:
             self._popen = subprocess.Popen(
-                ["taskset", "-c", processors, *command],
+                command,
+                preexec_fn=pinned(processors),
                 stdin=subprocess.PIPE if is_talking else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -83,7 +83,7 @@ def test_the_time_of_children_counts(tmp_path: Path) -> None:
         assert held.recv(1) == b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs taskset")
+@pytest.mark.skipif(sys.platform != "linux", reason="pins processes to processors")
 def test_what_does_not_start_says_why(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     program = f"import sys; sys.exit('cannot read {tmp_path}/config')"
@@ -116,7 +116,7 @@ def test_each_target_is_about_something_that_is_measured_with_it() -> None:
             assert target.other in work.proxies or NEEDED_WORK[work.name] == target.other in works
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs taskset")
+@pytest.mark.skipif(sys.platform != "linux", reason="pins processes to processors")
 def test_a_line_that_a_process_of_the_same_name_has_left_is_not_taken_for_the_next_ones(tmp_path: Path) -> None:
     for text in ("one", "two"):
         program = f"print('ready {text}', flush=True); input()"
