@@ -21,13 +21,14 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 from gateway.upstreams.registry import Registry, UpstreamShape
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Services:
         identity: IdentityClaims,
         limits: RateLimitStore,
         local_limits: RateLimitStore,
+        claims: ClaimStore,
         metrics: WorkerMetrics,
         worker_count: int,
         dispatch: Dispatch,
@@ -54,6 +56,7 @@ class Services:
         self.identity = identity
         self.limits = limits
         self.local_limits = local_limits
+        self.claims = claims
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
@@ -111,6 +114,7 @@ class ServingGateway:
         self._registry = Registry(loop, random.Random())
         self._local_limits = MemoryLimits(_wall_ms)
         self._store = _open_limits(loaded.table.gateway.store)
+        self._claims = _open_claims(loaded.table.gateway.store)
         self._closers: list[Any] = []
         forwarder = Forwarder(loop)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
@@ -154,7 +158,7 @@ class ServingGateway:
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._store):
+        for part in (*self.current.snapshot.plugins, *self._closers, self._claims, self._store):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
@@ -190,6 +194,7 @@ class ServingGateway:
                 identity=identity,
                 limits=self._store,
                 local_limits=self._local_limits,
+                claims=self._claims,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 dispatch=self._dispatch,
@@ -261,6 +266,14 @@ def _open_limits(url: str) -> RateLimitStore:
     from gateway.stores.redis import open_store
 
     return open_store(url)
+
+
+def _open_claims(url: str) -> ClaimStore:
+    if url == "memory://":
+        return MemoryClaims(time.monotonic)
+    from gateway.stores.redis_claims import open_claims
+
+    return open_claims(url)
 
 
 def _wall_ms() -> int:
