@@ -22,7 +22,7 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
@@ -32,6 +32,7 @@ from gateway.proxy.pipeline import Current, Pipeline
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Services:
         identity: IdentityClaims,
         limits: RateLimitStore,
         local_limits: RateLimitStore,
+        claims: ClaimStore,
         metrics: WorkerMetrics,
         worker_count: int,
         dispatch: Dispatch,
@@ -58,6 +60,7 @@ class Services:
         self.identity = identity
         self.limits = limits
         self.local_limits = local_limits
+        self.claims = claims
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
@@ -115,6 +118,7 @@ class ServingGateway:
         self._registry = Registry(loop, random.Random())
         self._local_limits = MemoryLimits(_wall_ms)
         self._store = _open_limits(loaded.table.gateway.store)
+        self._claims = _open_claims(loaded.table.gateway.store)
         self._closers: list[Any] = []
         outbox = Outbox(loop)
         forwarder = Forwarder(loop, outbox)
@@ -188,7 +192,7 @@ class ServingGateway:
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._store):
+        for part in (*self.current.snapshot.plugins, *self._closers, self._claims, self._store):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
@@ -224,6 +228,7 @@ class ServingGateway:
                 identity=identity,
                 limits=self._store,
                 local_limits=self._local_limits,
+                claims=self._claims,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 dispatch=self._dispatch,
@@ -296,6 +301,14 @@ def _open_limits(url: str) -> RateLimitStore:
     from gateway.stores.redis import open_store
 
     return open_store(url)
+
+
+def _open_claims(url: str) -> ClaimStore:
+    if url == "memory://":
+        return MemoryClaims(time.monotonic)
+    from gateway.stores.redis_claims import open_claims
+
+    return open_claims(url)
 
 
 def _wall_ms() -> int:

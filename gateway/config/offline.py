@@ -6,7 +6,17 @@ from typing import Any, TypeVar
 
 from gateway.config.load import LoadedTable
 from gateway.core.rate_limit import Decision, Window
-from gateway.plugin_api import Counter, Exchange, Metrics, Plugin, PluginServices, RateLimitStore, Reply, StoreDown
+from gateway.plugin_api import (
+    ClaimStore,
+    Counter,
+    Exchange,
+    Metrics,
+    Plugin,
+    PluginServices,
+    RateLimitStore,
+    Reply,
+    StoreDown,
+)
 
 T = TypeVar("T")
 
@@ -27,6 +37,14 @@ class _NoStore:
         """There is no store here."""
         raise StoreDown("no store while a table is checked")
 
+    async def claim(self, key: str, value: bytes, for_s: float) -> bytes | None:
+        """There is no store here."""
+        raise StoreDown("no store while a table is checked")
+
+    async def replace(self, key: str, value: bytes, new: bytes, for_s: float) -> bool:
+        """There is no store here."""
+        raise StoreDown("no store while a table is checked")
+
 
 class OfflineServices:
     """`PluginServices` for one plugin of a table that is only checked."""
@@ -36,6 +54,7 @@ class OfflineServices:
         self.identity = loaded.table.identity.claims()
         self.limits: RateLimitStore = _NoStore()
         self.local_limits: RateLimitStore = _NoStore()
+        self.claims: ClaimStore = _NoStore()
         self.metrics: Metrics = _NoMetrics()
         self.log = logging.getLogger(f"plugins.{plugin.name}")
         self.worker_count = 1

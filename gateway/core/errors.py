@@ -101,6 +101,26 @@ ORIGIN_REFUSED = _kind("origin_refused", 403, "The origin is refused", _POLICY, 
 RATE_LIMITED = _kind("rate_limited", 429, "Too many requests", _POLICY, "http_request_denied")
 LIMIT_STORE_DOWN = _kind("limit_store_down", 503, "Limits cannot be checked now", _POLICY, "destination_unavailable")
 
+# idempotency
+IDEMPOTENCY_KEY_MISSING = _kind(
+    "idempotency_key_missing", 400, "An Idempotency-Key is needed", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_KEY_MALFORMED = _kind(
+    "idempotency_key_malformed", 400, "The Idempotency-Key cannot be read", _POLICY, "http_request_error"
+)
+IDEMPOTENCY_IN_FLIGHT = _kind(
+    "idempotency_in_flight", 409, "The same request is still under way", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_REPLY_NOT_KEPT = _kind(
+    "idempotency_reply_not_kept", 409, "It was carried out before", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_KEY_REUSED = _kind(
+    "idempotency_key_reused", 422, "The Idempotency-Key is another request's", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_STORE_DOWN = _kind(
+    "idempotency_store_down", 503, "Idempotency keys cannot be checked now", _POLICY, "destination_unavailable"
+)
+
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
 BATCH_PART_REFUSED = _kind(

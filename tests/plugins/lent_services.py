@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from gateway.core.headers import Headers
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, Reply, RouteInfo
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 
 ROUTE = RouteInfo(id="crm", pattern="/api/v1/crm/*", methods=None, upstream="crm", policies={"auth": "main"})
 
@@ -41,6 +42,7 @@ class LentServices:
         self.now_s = 1_000_000.0
         self.limits: Any = MemoryLimits(self.now_ms)
         self.local_limits: Any = MemoryLimits(self.now_ms)
+        self.claims: Any = MemoryClaims(self.monotonic)
         self.metrics = LentMetrics()
         self.log = logging.getLogger("gateway.plugins.test")
         self.worker_count = 4

@@ -1,4 +1,4 @@
-"""Policies that are read and checked only: cache, invalidates, idempotency."""
+"""Policies that are read and checked only: cache, invalidates."""
 
 from dataclasses import replace
 from typing import Any
@@ -8,14 +8,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.plugin_api import HOOKS, PolicyError
 from plugins.cache import Cache
-from plugins.idempotency import Idempotency
 from plugins.invalidates import Invalidates
 from tests.plugins.lent_services import ROUTE, build
 
 PUBLIC = replace(ROUTE, policies={})
 
 
-@pytest.mark.parametrize("plugin", [Cache, Invalidates, Idempotency])
+@pytest.mark.parametrize("plugin", [Cache, Invalidates])
 def test_they_say_so_and_have_no_hook(plugin: Any) -> None:
     assert not plugin.is_in_force
     assert not [hook for hook in HOOKS if hasattr(plugin, hook)]
@@ -27,7 +26,6 @@ def test_the_contracts_own_examples_are_valid() -> None:
     policy = {"ttl": "180s", "scope": "tenant", "stale": "30s", "stale_if_error": "1h", "tags": ["crm:{tenant}"]}
     build(Cache, policy)
     build(Invalidates, ["crm:{tenant}"])
-    build(Idempotency, "optional")
 
 
 def test_the_short_form_of_cache_is_a_duration() -> None:
@@ -68,12 +66,6 @@ def test_without_auth_no_tag_has_a_tenant() -> None:
         build(Invalidates, ["crm:{tenant}"], route=PUBLIC)
 
 
-def test_safe_methods_need_no_idempotency_key() -> None:
-    build(Idempotency, "required", route=replace(ROUTE, methods=frozenset({"GET", "POST"})))
-    with pytest.raises(PolicyError, match="safe methods only"):
-        build(Idempotency, "required", route=replace(ROUTE, methods=frozenset({"GET", "HEAD"})))
-
-
 @pytest.mark.parametrize(
     ("plugin", "policy"),
     [
@@ -83,7 +75,6 @@ def test_safe_methods_need_no_idempotency_key() -> None:
         (Cache, {"ttl": "3m", "vary": "x"}),
         (Invalidates, []),
         (Invalidates, [1]),
-        (Idempotency, "maybe"),
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_an_error_at_load(plugin: Any, policy: Any) -> None:
