@@ -36,9 +36,11 @@ routes:
 # Whatever a stream leaves unfinished, this ends it: more than any body that is waited for, and nowhere a valid head.
 POISON = b"\0\r\n\r\n" * 14_000
 VARYING = re.compile(rb"(?m)^(?:x-request-id|server-timing|date|traceparent|host): [^\r]*")
-# The words of a refusal may differ with how far the lane had read, the verdict may not.
+# The words of a refusal may differ with how far the lane had read, the verdict may not. That of a HEAD has no words.
 PROBLEM = re.compile(
-    rb'(HTTP/1\.1 \d+) [^\r]*\r\ncontent-type: application/problem\+json.*?"code": ("\w+").*?\}', re.DOTALL
+    rb"(HTTP/1\.1 \d+) [^\r]*\r\ncontent-type: application/problem\+json(?:(?!HTTP/1\.1 \d\d\d ).)*?"
+    rb'(?:"code": ("\w+").*?\}|(?=HTTP/1\.1 \d\d\d )|\Z)',
+    re.DOTALL,
 )
 # More turns of the loop than any step of an exchange takes.
 TURNS = 15
@@ -470,6 +472,12 @@ def test_the_corpus_gets_the_same_verdict(pair: Pair, is_split: bool) -> None:
         data = stream + GOOD
         middle = len(stream) // 2
         pair.check([data[:middle], data[middle:]] if is_split else [data])
+
+
+def test_a_refused_head_request_does_not_hide_what_follows(pair: Pair) -> None:
+    replies = pair.check([b"HEAD /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n" + GOOD])
+    assert replies.startswith(b"HTTP/1.1 400 ")
+    assert b"HTTP/1.1 200 OK\r\nx-origin: 1\r\n" in replies
 
 
 def test_the_comparison_would_notice_a_difference(pair: Pair) -> None:
