@@ -110,4 +110,7 @@ def _busy_s(process: Process) -> float:
 
 
 def _size(path: Path | None) -> int:
-    return path.stat().st_size if path is not None and path.exists() else 0
+    """What the file takes of the disk, to a block: a writer that does not append (HAProxy makes its output non-blocking,
+    and forgets O_APPEND with that) leaves a hole where the file was emptied, which is no log.
+    """
+    return path.stat().st_blocks * 512 if path is not None and path.exists() else 0
