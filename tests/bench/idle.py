@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from tests.bench.load import RoundFailed, run_round
 from tests.bench.open_loop import Group, Outcome, Plan, plan_line
@@ -33,10 +34,10 @@ class _Found:
     p99_with_ms: float
 
 
-def measure(bench: Bench, start: Mapping[str, Callable[[], Running]], seconds: int) -> list[Line]:
+def measure(bench: Bench, start: Mapping[str, Callable[[], Running]], rounds: int, seconds: int) -> list[Line]:
     """start: starts each proxy anew, since memory that a load has left behind would take the clients in unseen.
 
-    seconds: of live traffic, with and without the idle ones each.
+    rounds, seconds: of live traffic, with and without the idle ones each; the medians count.
     """
     found: dict[str, _Found] = {}
     failures: dict[str, str] = {}
@@ -44,7 +45,7 @@ def measure(bench: Bench, start: Mapping[str, Callable[[], Running]], seconds: i
         try:
             running = start_one()
             try:
-                found[name] = _measure(bench, name, running, seconds)
+                found[name] = _measure(bench, name, running, rounds, seconds)
             finally:
                 running.process.stop()
         except (StartFailed, RoundFailed) as failure:
@@ -67,9 +68,9 @@ def measure(bench: Bench, start: Mapping[str, Callable[[], Running]], seconds: i
     ]
 
 
-def _measure(bench: Bench, name: str, running: Running, seconds: int) -> _Found:
+def _measure(bench: Bench, name: str, running: Running, rounds: int, seconds: int) -> _Found:
     run_round(running.process, running.url(_PATH), load_processors=bench.load_processor, seconds=1)
-    without_ms = _live_p99_ms(bench, f"{name}-without", running, seconds)
+    without_ms = _live_p99_ms(bench, f"{name}-without", running, rounds, seconds)
     before_mib = running.process.rss_mib()
     # Each asks once, as a client does before it rests.
     group = Group("idle", running.ports["plain"], CLIENTS, _ASK_ONCE_S, path=_PATH, sources=_SOURCES)
@@ -82,13 +83,17 @@ def _measure(bench: Bench, name: str, running: Running, seconds: int) -> _Found:
         if len(outcome.records) != CLIENTS:
             raise RoundFailed(f"only {len(outcome.records):,} of {CLIENTS:,} clients were answered")
         kib = (running.process.rss_mib() - before_mib) * 1024 / CLIENTS
-        with_ms = _live_p99_ms(bench, f"{name}-with", running, seconds)
+        with_ms = _live_p99_ms(bench, f"{name}-with", running, rounds, seconds)
     finally:
         crowd.stop()
     return _Found(kib, without_ms, with_ms)
 
 
-def _live_p99_ms(bench: Bench, name: str, running: Running, seconds: int) -> float:
+def _live_p99_ms(bench: Bench, name: str, running: Running, rounds: int, seconds: int) -> float:
+    return median(_one_p99_ms(bench, f"{name}-{number}", running, seconds) for number in range(rounds))
+
+
+def _one_p99_ms(bench: Bench, name: str, running: Running, seconds: int) -> float:
     group = Group("live", running.ports["plain"], _LIVE_CLIENTS, _LIVE_CLIENTS / _LIVE_PER_S, path=_PATH)
     clients = start_clients(bench, name, Plan([group], seconds))
     try:

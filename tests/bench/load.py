@@ -110,4 +110,7 @@ def _busy_s(process: Process) -> float:
 
 
 def _size(path: Path | None) -> int:
-    return path.stat().st_size if path is not None and path.exists() else 0
+    """What the file takes of the disk, to a block: where a writer does not append, as HAProxy, which makes its output
+    non-blocking and loses O_APPEND with that, a file that was emptied begins with a hole, and that is no log.
+    """
+    return path.stat().st_blocks * 512 if path is not None and path.exists() else 0

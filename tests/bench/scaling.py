@@ -1,6 +1,7 @@
 """How cost grows: with workers, with connections and with the size of bodies."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from tests.bench.load import Figures, RoundFailed, medians, run_round
 from tests.bench.processes import StartFailed
@@ -14,6 +15,8 @@ WORKERS_TARGET = 1.1
 GROWTH_NAME = "growth"
 GROWTH_PROXIES = (GATEWAY, "nginx")
 _WORKERS = (1, 2)
+_MANY = 512
+_MANY_S = 3
 _PATH = "/plain/1k.json"
 
 Grid = dict[tuple[str, int, str], Figures | str]
@@ -65,9 +68,20 @@ def _workers_target(cpu: Mapping[int, float]) -> str:
 
 
 def measure_growth(bench: Bench, proxies: Mapping[str, Running], rounds: int) -> Grid:
-    """proxies: that are warm, by name. Rounds of one second."""
+    """proxies: that are warm, by name. What connecting costs is in it, so that many connections get longer rounds."""
     grid: Grid = {}
     for connections in GROWTH_CONNECTIONS:
+        seconds = 1 if connections < _MANY else _MANY_S
+        for running in proxies.values():
+            # Connections to the upstream come to be, as many as there are clients.
+            with suppress(RoundFailed):
+                run_round(
+                    running.process,
+                    running.url(_PATH),
+                    load_processors=bench.load_processor,
+                    seconds=1,
+                    connections=connections,
+                )
         for path in GROWTH_PATHS:
             found: dict[str, list[Figures]] = {name: [] for name in proxies}
             for _ in range(rounds):
@@ -79,7 +93,7 @@ def measure_growth(bench: Bench, proxies: Mapping[str, Running], rounds: int) ->
                             running.process,
                             running.url(path),
                             load_processors=bench.load_processor,
-                            seconds=1,
+                            seconds=seconds,
                             connections=connections,
                         )
                     except RoundFailed as failure:

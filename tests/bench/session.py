@@ -17,7 +17,7 @@ from tests.bench.work import CALLERS, GATEWAY, INTERPRETED, WORK, Work
 
 WARM_UP_S = 1
 _NOISE_MAX = 0.1
-_IDLE_LIVE_S = 5
+_REPEATS_MAX = 3
 
 Cell = tuple[Work, str]
 """A work and the proxy that does it."""
@@ -38,6 +38,7 @@ class Session:
         self._results: dict[tuple[str, str], Figures | str] = {}
         self._more_lines: list[Line] = []
         self._growth = ""
+        self._repeats: dict[Cell, list[str]] = {}
         self._sizes: dict[str, int] = {}
         self._bodies = write_files(bench.folder)
         self._credentials = make_credentials(bench.secret, CALLERS)
@@ -65,7 +66,8 @@ class Session:
             running.process.stop()
         if idle.NAME in others:
             self._say("idle clients")
-            self._more_lines += idle.measure(self._bench, self._starters(), min(_IDLE_LIVE_S, self._seconds * 2))
+            starters = {name: start for name, start in self._starters().items() if name in idle.PROXIES}
+            self._more_lines += idle.measure(self._bench, starters, min(self._rounds, 3), self._seconds)
         if scaling.WORKERS_NAME in others:
             self._say("two workers")
             self._more_lines += scaling.measure_workers(self._bench, self._rounds, self._seconds)
@@ -92,6 +94,8 @@ class Session:
         noise = max((each.others for each in self._results.values() if isinstance(each, Figures)), default=0.0)
         if noise > _NOISE_MAX:
             lines.append(f"The machine was busy: others used up to {noise:.0%} of the proxy's processor. Run it alone.")
+        for (work, proxy), reasons in self._repeats.items():
+            lines.append(f"Rounds repeated: {proxy}, {work.title}: {'; '.join(reasons)}.")
         text = "\n".join(f"- {line}" for line in lines)
         text += "\n\n" + render(work_lines(works, self._results) + self._more_lines)
         if self._growth:
@@ -121,7 +125,7 @@ class Session:
         for peer in PEERS:
             if peer.name in self._programs:
                 starters[peer.name] = lambda peer=peer: bench.start_peer(peer, self._programs[peer.name])  # type: ignore[misc]
-        return {name: starters[name] for name in starters if name in idle.PROXIES or name == "Caddy"}
+        return starters
 
     def _start_main(self, works: Sequence[Work], others: Sequence[str]) -> None:
         needed = {proxy for work in works if work.table == "main" for proxy in work.proxies}
@@ -208,6 +212,11 @@ class Session:
                 log=running.log,
             )
         except RoundFailed as failure:
+            # Once may be the machine's fault; a proxy that keeps failing has no figures, whatever its good rounds say.
+            reasons = self._repeats.setdefault(cell, [])
+            reasons.append(str(failure))
+            if len(reasons) <= _REPEATS_MAX:
+                return self._one(cell, seconds)
             self._fail(cell, str(failure))
             return None
         self._say(f"{work.name} {proxy}: {figures.cpu_us:.1f} us, {figures.requests_per_s:,.0f}/s")
