@@ -1,10 +1,10 @@
 """A map bounded by bytes that keeps what is asked for again: S3-FIFO (Yang et al., SOSP 2023).
 
 Three first-in-first-out queues. What is new enters a small one, a tenth of the bytes; what was asked for again by the
-time it reaches the end moves to the main queue, the rest leaves and only its key is remembered, in the ghost queue. What
-comes back while its ghost is there goes straight to the main queue. There, what was asked for goes round once more. So a
-scan of many keys, each asked for once, drives nothing out that is in use, and a look-up moves nothing: it is one dict
-access and a small number.
+time it reaches the end moves to the main queue, the rest leaves and only its key is remembered, in the ghost queue.
+What comes back while its ghost is there goes straight to the main queue. There, what was asked for goes round once
+more. So a scan of many keys, each asked for once, drives nothing out that is in use, and a look-up moves nothing: it is
+one dict access and a small number.
 """
 
 from collections import OrderedDict
@@ -29,8 +29,8 @@ class _Entry(Generic[V]):
 
 
 class S3Fifo(Generic[K, V]):
-    """size_max: bytes of all entries together, as `put` is told. on_evict: told of each entry that had to go for want of
-    room, not of those removed or replaced.
+    """size_max: bytes of all entries together, as `put` is told. on_evict: told of each entry that had to go for want
+    of room, not of those removed or replaced.
     """
 
     def __init__(self, size_max: int, on_evict: Callable[[K, V], None] | None = None) -> None:
