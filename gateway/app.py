@@ -265,6 +265,7 @@ class ServingGateway:
         for name in ("path", "query", "route", "compiled", "params", "identity"):
             setattr(again, name, getattr(exchange, name))
         again.state = state
+        again.is_background = True
         # As if all of them had run: this is no request of the caller's, so nothing is asked or counted of him.
         again.hooks_run = len(exchange.compiled.unwinding)
         total_s = exchange.compiled.total_timeout_s

@@ -38,6 +38,7 @@ from gateway.plugin_api import (
     StoreDown,
     UpstreamCall,
 )
+from plugins.cache_warming import Warm, Warming
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
 _USABLE: Final = frozenset({Use.FRESH, Use.STALE_ALLOWED, Use.STALE_WHILE_REVALIDATE})
@@ -93,6 +94,8 @@ class CacheSettings(Settings):
     layers: Annotated[tuple[Literal["l1", "l2"], ...], Field(min_length=1)] = Field(
         default=("l1", "l2"), description="Where: l1 is each worker's memory, l2 the store"
     )
+
+    warm: Warm | None = Field(default=None, description="Paths to ask for before a client does")
 
     @model_validator(mode="after")
     def _check(self) -> "CacheSettings":
@@ -163,6 +166,9 @@ class Cache(Plugin):
         self._find_local = services.kept.find_local
         self._services = services
         self._now = services.now
+        self._warming = services.shared("warming", lambda: Warming(services))
+        if policy.warm is not None:
+            self._warming.add(policy.warm, is_public=policy.scope not in {"tenant", "user"})
         self._refreshing: set[tuple[CacheKey, bytes]] = set()
         counter = services.metrics.counter
         self._count = {
@@ -182,6 +188,8 @@ class Cache(Plugin):
         """Answer from this worker's memory at once, or look further."""
         if exchange.method != "GET" and exchange.method != "HEAD":
             return None
+        if self._warming.is_needed:
+            self._warming.see(exchange)
         key = self._key(exchange)
         if key is None or exchange.body:
             exchange.verdicts["cache"] = "bypass"

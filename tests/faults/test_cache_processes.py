@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 
@@ -63,9 +62,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[str]:
 
 async def started(stack: AsyncExitStack, origin: Origin, store: str, *workers: int) -> list[Process]:
     environ = {"STORE": store, "ORIGIN": origin.url}
-    gateways = [
-        await stack.enter_async_context(gateway_process(TABLE, environ, workers=count)) for count in workers
-    ]
+    gateways = [await stack.enter_async_context(gateway_process(TABLE, environ, workers=count)) for count in workers]
     # Every worker has taken a request, so that it has connected to the store.
     for gateway in gateways:
         for client in await clients_of(stack, [gateway], 16):
@@ -74,9 +71,7 @@ async def started(stack: AsyncExitStack, origin: Origin, store: str, *workers: i
 
 
 async def clients_of(stack: AsyncExitStack, gateways: list[Process], count: int) -> list[RawClient]:
-    return [
-        await stack.enter_async_context(connected(gateways[index % len(gateways)].port)) for index in range(count)
-    ]
+    return [await stack.enter_async_context(connected(gateways[index % len(gateways)].port)) for index in range(count)]
 
 
 async def flood(clients: list[RawClient], path: str, count: int) -> list[int]:
