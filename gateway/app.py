@@ -5,7 +5,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 import aiohttp
@@ -16,6 +16,8 @@ from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
 from gateway.core.client_address import TrustedProxies
+from gateway.core.kept_replies import KeptReplies as LentReplies
+from gateway.core.kept_replies import Purge, ReplyStore
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
@@ -27,7 +29,10 @@ from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.stores.kept_replies import KeptReplies
+from gateway.stores.local_replies import LocalReplies
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_replies import MemoryReplies
 from gateway.upstreams.registry import Registry, UpstreamShape
 
 T = TypeVar("T")
@@ -45,8 +50,10 @@ class Services:
         identity: IdentityClaims,
         limits: RateLimitStore,
         local_limits: RateLimitStore,
+        kept: LentReplies,
         metrics: WorkerMetrics,
         worker_count: int,
+        background: "Background",
         dispatch: Dispatch,
         closers: list[Any],
     ) -> None:
@@ -54,9 +61,11 @@ class Services:
         self.identity = identity
         self.limits = limits
         self.local_limits = local_limits
+        self.kept = kept
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
+        self._background = background
         self._dispatch = dispatch
         self._closers = closers
         self._shared: dict[object, Any] = {}
@@ -94,8 +103,40 @@ class Services:
     async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        self._background.spawn(work)
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        await self._background.refetch(exchange, state)
+
     async def dispatch(self, exchange: Exchange) -> Reply:
         return await self._dispatch(exchange)
+
+
+class Background:
+    """What runs for nobody."""
+
+    def __init__(self, refetch: Callable[[Exchange, dict[str, Any]], Awaitable[None]]) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.refetch = refetch
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """See `plugin_api.PluginServices.spawn`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    async def close(self) -> None:
+        """Cancel it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logging.getLogger("gateway").error("work in the background failed", exc_info=error)
 
 
 class ServingGateway:
@@ -111,6 +152,16 @@ class ServingGateway:
         self._registry = Registry(loop, random.Random())
         self._local_limits = MemoryLimits(_wall_ms)
         self._store = _open_limits(loaded.table.gateway.store)
+        self._kept = KeptReplies(
+            LocalReplies(
+                loaded.table.gateway.cache.l1,
+                metrics.counter("gateway_cache_evictions", "Kept replies that had to go for want of room.", layer="l1"),
+            ),
+            _open_replies(loaded.table.gateway.store, loaded.table.gateway.cache.l1),
+            now_s=time.time,
+            tell=_nobody_else,
+        )
+        self._background = Background(self._refetch)
         self._closers: list[Any] = []
         forwarder = Forwarder(loop)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
@@ -154,7 +205,8 @@ class ServingGateway:
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._store):
+        await self._background.close()
+        for part in (*self.current.snapshot.plugins, *self._closers, self._kept, self._store):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
@@ -162,10 +214,13 @@ class ServingGateway:
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
+        return await self._run_whole(exchange, self._pipeline.handle(exchange))
+
+    async def _run_whole(self, exchange: Exchange, handling: Awaitable[Reply]) -> Reply:
         exchange.started_s = time.monotonic()
         reply: Reply | None = None
         try:
-            reply = await self._pipeline.handle(exchange)
+            reply = await handling
             body = reply.body
             if not isinstance(body, bytes):
                 pieces = []
@@ -181,6 +236,31 @@ class ServingGateway:
             exchange.outcome = exchange.outcome or "client_gone"
             self._pipeline.finish(exchange)
 
+    async def _refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        """Ask the upstream once more, for nobody (`plugin_api.PluginServices.refetch`)."""
+        again = Exchange(
+            method="GET",
+            target=exchange.target,
+            headers=exchange.headers.copy(),
+            scheme=exchange.scheme,
+            authority=exchange.authority,
+            peer_ip=exchange.peer_ip,
+            client_ip=exchange.client_ip,
+            is_trusted_peer=exchange.is_trusted_peer,
+            request_id=f"{exchange.request_id}.again",
+            traceparent=exchange.traceparent,
+            parent=exchange,
+        )
+        for name in ("path", "query", "route", "compiled", "params", "identity"):
+            setattr(again, name, getattr(exchange, name))
+        again.state = state
+        # As if all of them had run: this is no request of the caller's, so nothing is asked or counted of him.
+        again.hooks_run = len(exchange.compiled.unwinding)
+        total_s = exchange.compiled.total_timeout_s
+        if total_s is not None:
+            again.deadline_s = time.monotonic() + total_s
+        await self._run_whole(again, self._pipeline.handle(again, None, is_entered=True))
+
     def _services_for(self, loaded: LoadedTable) -> Callable[[type[Plugin]], Services]:
         identity = loaded.table.identity.claims()
 
@@ -190,8 +270,10 @@ class ServingGateway:
                 identity=identity,
                 limits=self._store,
                 local_limits=self._local_limits,
+                kept=self._kept,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
+                background=self._background,
                 dispatch=self._dispatch,
                 closers=self._closers,
             )
@@ -261,6 +343,14 @@ def _open_limits(url: str) -> RateLimitStore:
     from gateway.stores.redis import open_store
 
     return open_store(url)
+
+
+def _open_replies(url: str, size_max: int) -> ReplyStore:
+    return MemoryReplies(size_max, time.monotonic)
+
+
+def _nobody_else(purge: Purge) -> None:
+    """Where there is one worker, or a store that tells all of them."""
 
 
 def _wall_ms() -> int:

@@ -5,7 +5,7 @@ the policy, when the table is loaded; `plugins/example.py` shows every hook.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, TypeVar
@@ -14,6 +14,7 @@ from mypy_extensions import mypyc_attr
 
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
+from gateway.core.kept_replies import KeptReplies
 from gateway.core.rate_limit import Decision, Window
 
 T = TypeVar("T")
@@ -293,6 +294,10 @@ class PluginServices(Protocol):
         """Buckets in this worker's memory, for when the shared store is down."""
 
     @property
+    def kept(self) -> KeptReplies:
+        """The replies that this worker and the store keep; it outlives a table."""
+
+    @property
     def metrics(self) -> Metrics:
         """Where to count."""
 
@@ -318,6 +323,14 @@ class PluginServices(Protocol):
 
     async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run what would hold up the event loop."""
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run in the background what nobody waits for; it is cancelled when the worker ends, and a fault is logged."""
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        """Send the request of an exchange to its upstream once more, as a further exchange with this `state`: without
+        its request hooks, through `wrap_upstream` and the response hooks. Nobody gets the reply.
+        """
 
     async def dispatch(self, exchange: Exchange) -> Reply:
         """Send a further exchange through the whole pipeline, as if a client had sent it; its body is read whole."""

@@ -144,16 +144,23 @@ class Limits(Settings):
     max_connections: int = Field(16_000, ge=1, description="Client connections per worker; more are refused with 503.")
 
 
+class CacheMemory(Settings):
+    """`gateway.cache`: how much memory kept replies take."""
+
+    l1: Size = Field(64 << 20, description="In each worker, for replies of routes with `cache`.")
+
+
 class GatewaySection(Settings):
     """`gateway`: what is the same for all routes."""
 
     store: Annotated[str, AfterValidator(_store)] = Field(
         "memory://",
         repr=False,
-        description="Where limits are counted: memory://, redis://, rediss://, redis+cluster://.",
+        description="Where limits are counted and replies kept: memory://, redis://, rediss://, redis+cluster://.",
     )
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
+    cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
 
 
 class IdentitySection(Settings):

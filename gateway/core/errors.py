@@ -101,6 +101,9 @@ ORIGIN_REFUSED = _kind("origin_refused", 403, "The origin is refused", _POLICY, 
 RATE_LIMITED = _kind("rate_limited", 429, "Too many requests", _POLICY, "http_request_denied")
 LIMIT_STORE_DOWN = _kind("limit_store_down", 503, "Limits cannot be checked now", _POLICY, "destination_unavailable")
 
+# cache
+NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
+
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
 BATCH_PART_REFUSED = _kind(

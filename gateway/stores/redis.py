@@ -71,16 +71,30 @@ def open_store(url: str, now_ms: Callable[[], int] | None = None) -> "RedisLimit
         if parts.scheme == "redis+cluster":
             user_info, _, hosts = parts.netloc.rpartition("@")
             username, _, password = user_info.partition(":")
-            cluster = RedisCluster(
+            cluster = _Cluster(
                 startup_nodes=[_cluster_node(host) for host in hosts.split(",")],
                 username=unquote(username) or None,
                 password=unquote(password) or None,
+                reinitialize_steps=0,
+                require_full_coverage=False,
                 **options,
             )
             return RedisLimits(cast(Client, cluster), is_cluster=True, now_ms=now_ms)
     except ValueError:
         raise ValueError(f"the store's URL cannot be read: {_URL_HELP}; %-encode a password's marks") from None
     raise ValueError(f"the store's URL is of no known kind: {_URL_HELP}")
+
+
+class _Cluster(RedisCluster):
+    """As redis-py has it, without two habits that break calls which are under way together.
+
+    Until its first command has ended it knows no slots and sends commands to any node; and at the fifth redirection it
+    closes all connections (`reinitialize_steps`), where moving the one slot is enough.
+    """
+
+    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
+        await self.initialize()
+        return await super().execute_command(*args, **kwargs)
 
 
 class _Check:

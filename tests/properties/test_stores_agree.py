@@ -1,8 +1,7 @@
-"""The same checks at the same moments have the same results in `core.take`, in memory and in Redis."""
+"""The same checks at the same moments have the same results in `core.take`, in memory, in Redis and on a cluster."""
 
 import asyncio
 import itertools
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,6 +11,7 @@ from gateway.core.rate_limit import Bucket, Window, take
 from gateway.stores import redis as redis_store
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.redis import open_store
+from tests.stores.redis_cluster import RedisClusterServers
 from tests.stores.redis_server import RedisServer
 
 windows_of_a_key = st.lists(
@@ -25,15 +25,10 @@ checks = st.tuples(st.sampled_from("ab"), st.integers(0, 1), st.integers(1, 5), 
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer()
-    server.start()
-    with pytest.MonkeyPatch.context() as patch:
-        # The results are the point, not how busy the machine is.
-        patch.setattr(redis_store, "DEADLINE_S", 20.0)
-        yield server
-    server.kill()
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results are the point, not how busy the machine is."""
+    monkeypatch.setattr(redis_store, "DEADLINE_S", 20.0)
 
 
 class Clock:
@@ -55,14 +50,17 @@ class Clock:
 )
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_all_stores_agree(
-    server: RedisServer, windows: tuple[tuple[Window, ...], ...], operations: list[tuple[str, int, int, int]]
+    shared_redis: RedisServer,
+    shared_cluster: RedisClusterServers,
+    windows: tuple[tuple[Window, ...], ...],
+    operations: list[tuple[str, int, int, int]],
 ) -> None:
     example = next(_numbers)
 
     async def run() -> None:
         clock = Clock()
         memory = MemoryLimits(clock)
-        redis = open_store(server.url, now_ms=clock)
+        shared = [open_store(server.url, now_ms=clock) for server in (shared_redis, shared_cluster)]
         buckets: dict[tuple[str, tuple[Window, ...]], list[Bucket]] = {}
         for name, chosen, cost, step_ms in operations:
             clock.step(step_ms)
@@ -70,7 +68,9 @@ def test_all_stores_agree(
             stored = buckets.get((name, asked), [None] * len(asked))
             expected, buckets[name, asked] = take(stored, asked, cost, clock())
             assert memory.take(name, asked, cost) == expected
-            assert await redis.take(f"{example}:{name}", asked, cost) == expected
-        await redis.close()
+            for store in shared:
+                assert await store.take(f"agree:{example}:{name}", asked, cost) == expected
+        for store in shared:
+            await store.close()
 
     asyncio.run(run())

