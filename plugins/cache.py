@@ -20,7 +20,7 @@ from gateway.core.cache_serving import client_reply
 from gateway.core.cache_status import forward_status, hit_status
 from gateway.core.cache_storing import NotStorable, Storable, judge_store
 from gateway.core.cache_tags import compile_tags, take_upstream_tags, unknown_placeholder
-from gateway.core.cache_validation import client_has, conditional_lines, freshen, may_keep
+from gateway.core.cache_validation import client_has, conditional_lines, freshen, freshen_by_head, may_keep
 from gateway.core.content_coding import choose_coding
 from gateway.core.errors import NOT_KEPT, GatewayError, Source
 from gateway.core.headers import HeaderBlock, Headers, is_token
@@ -215,14 +215,7 @@ class Cache(Plugin):
         scope = self._scope_of(exchange.identity)
         if scope is None:
             return None
-        scheme, authority = exchange.scheme, exchange.authority
-        if exchange.is_trusted_peer:
-            # A trusted proxy says for which host and scheme it asks, and the upstream hears it (`proxy/heads.py`).
-            headers = exchange.headers
-            sent = headers.get(b"x-forwarded-proto")
-            scheme = scheme if sent is None else sent.decode("latin-1")
-            sent = headers.get(b"x-forwarded-host")
-            authority = authority if sent is None else sent.decode("latin-1")
+        scheme, authority = _origin(exchange)
         return scope, scheme, authority, exchange.path, exchange.query
 
     def _choose(self, exchange: Exchange, variants: list[Variant]) -> Variant | None:
@@ -374,10 +367,28 @@ class Cache(Plugin):
                     if not isinstance(reply.body, bytes):
                         reply.body.close()
                     return instead
+            if exchange.method == "HEAD" and reply.status == 200 and run.stale is not None:
+                await self._compare(exchange, run.stale, reply, run.sent_s)
             self._judge(exchange, run, reply)
             return reply
 
         return ask
+
+    async def _compare(self, exchange: Exchange, stored: StoredReply, reply: Reply, sent_s: float) -> None:
+        """A reply to HEAD renews what is kept for GET, or drops it (RFC 9111 section 4.3.5)."""
+        key = self._key(exchange)
+        if key is None:
+            return
+        fresh = freshen_by_head(
+            stored, reply.headers, reply.length, self._rules, request_time_s=sent_s, response_time_s=self._now()
+        )
+        if fresh is None or not may_keep(fresh, self._rules):
+            await self._drop((key,))
+            return
+        ticket = await self._kept.begin(self._sought(exchange, key)._replace(vary=stored.vary))
+        # Where there is none, somebody is just fetching the whole.
+        if ticket is not None:
+            self._kept.keep(ticket, fresh)
 
     def _prepare(self, exchange: Exchange, run: _Run) -> bool:
         """Take away what asks for less than can be kept; ask about what is kept. Whether it does."""
@@ -442,23 +453,21 @@ class Cache(Plugin):
         reply = await call(exchange)
         keys = self._invalidated(exchange, reply)
         if keys:
-            try:
-                await self._kept.purge(Purge(keys=keys))
-            except StoreDown:
-                self._services.log.warning("kept replies could not be dropped yet: the store is down")
+            await self._drop(keys)
         return reply
+
+    async def _drop(self, keys: tuple[CacheKey, ...]) -> None:
+        try:
+            await self._kept.purge(Purge(keys=keys))
+        except StoreDown:
+            self._services.log.warning("kept replies could not be dropped yet: the store is down")
 
     def _invalidated(self, exchange: Exchange, reply: Reply) -> tuple[CacheKey, ...]:
         if exchange.method in SAFE_METHODS:
             return ()
-        targets = invalidated_targets(
-            exchange.method, reply.status, exchange.scheme, exchange.authority, exchange.target, reply.headers
-        )
-        return tuple(
-            key
-            for target in targets
-            for key in keys_of_target(exchange.identity, exchange.scheme, exchange.authority, target)
-        )
+        scheme, authority = _origin(exchange)
+        targets = invalidated_targets(exchange.method, reply.status, scheme, authority, exchange.target, reply.headers)
+        return tuple(key for target in targets for key in keys_of_target(exchange.identity, scheme, authority, target))
 
     # -- the reply --------------------------------------------------------------------------------------------------
 
@@ -584,6 +593,19 @@ class _Keeping:
             body = b"".join(self._pieces)
             self._cache.end(self._run, self._ticket, self._storable, self._status, self._headers, body)
         return b""
+
+
+def _origin(exchange: Exchange) -> tuple[str, str]:
+    """The scheme and authority that were asked for. A trusted proxy says for which ones it asks, and the upstream hears
+    it (`proxy/heads.py`).
+    """
+    scheme, authority = exchange.scheme, exchange.authority
+    if exchange.is_trusted_peer:
+        sent = exchange.headers.get(b"x-forwarded-proto")
+        scheme = scheme if sent is None else sent.decode("latin-1")
+        sent = exchange.headers.get(b"x-forwarded-host")
+        authority = authority if sent is None else sent.decode("latin-1")
+    return scheme, authority
 
 
 def _may_use(stored: StoredReply, headers: Headers, now_s: float) -> bool:

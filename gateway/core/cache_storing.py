@@ -111,8 +111,7 @@ def judge_store(
         if status not in HEURISTICALLY_CACHEABLE and not directives.public:
             return NotStorable("status")
         freshness = Freshness(lifetime_s=0.0, must_revalidate=directives.forbids_stale, no_cache=directives.no_cache)
-    if not freshness.is_explicit and b"set-cookie" in reply and freshness.lifetime_s > 0:
-        # Whoever gives a cookie to one client may not have thought of others; the upstream can say that it has.
+    if b"set-cookie" in reply and not _is_shared_knowingly(freshness):
         return NotStorable("set-cookie")
     storable = Storable(reply, directives, freshness, response_time_s)
     if storable.etag is None and storable.last_modified is None and not _is_ever_usable(freshness):
@@ -134,6 +133,13 @@ def _forbidden(directives: ReplyDirectives, request: Headers, status: int, rules
     if b"authorization" in request and not is_for_all and not rules.has_scope:
         return "authorization"
     return ""
+
+
+def _is_shared_knowingly(freshness: Freshness) -> bool:
+    """Whether the upstream said that others may have this reply unasked: else its cookie is one client's, which even a
+    reply that is always validated would give to the next one (RFC 9111 section 7.3 leaves it to the upstream to say).
+    """
+    return freshness.is_explicit and freshness.lifetime_s > 0 and not freshness.no_cache
 
 
 def _is_ever_usable(freshness: Freshness) -> bool:

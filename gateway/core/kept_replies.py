@@ -87,14 +87,21 @@ class Purge(NamedTuple):
 
 def upstream_coding(stored: StoredReply) -> str | None:
     """The content coding that the upstream chose. Unlike one of the gateway's own choice, it has to be compared with
-    what a client takes: requests that make the gateway choose alike may make the upstream choose otherwise.
+    what a client takes: requests that make the gateway choose alike may make the upstream choose otherwise, and there
+    are servers that choose without saying so in Vary. A coding that nobody chooses for a client, such as aes128gcm, is
+    a property of the reply, and for all.
     """
     if stored.is_recoded:
         return None
     for name, value in stored.headers:
         if name == b"content-encoding":
-            return value.decode("latin-1").lower()
+            coding = value.decode("latin-1").lower()
+            is_chosen = any(member.strip() in _CHOSEN_CODINGS for member in coding.split(","))
+            return coding if is_chosen else None
     return None
+
+
+_CHOSEN_CODINGS: Final = frozenset({"gzip", "x-gzip", "br", "zstd", "deflate", "compress", "x-compress"})
 
 
 PASS: Final = b"pass"

@@ -2,8 +2,8 @@
 
 `python -m tests.conformance.judge_http_cache FOLDER`, where FOLDER is a checkout of the suite (http-tests/cache-tests)
 with its npm dependencies. Its origin server, the gateway with one route that obeys the upstream, and its client run on
-127.0.0.1; then the tests held are printed, required and optional, beside the published results of other proxies that lie
-in the folder, counted in the same way.
+127.0.0.1; then the tests held are printed, required and optional, beside the published results of other proxies that
+lie in the folder, counted in the same way.
 
 A test counts as held if it passed and everything that it depends on did. Tests for browsers are left out.
 """

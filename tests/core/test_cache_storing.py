@@ -135,8 +135,10 @@ def test_a_vary_star_that_the_gateway_adds_counts_as_well() -> None:
     assert isinstance(storable.stored(200, Headers([(b"vary", b"*")]), b""), NotStorable)
 
 
-def test_a_cookie_is_only_shared_if_the_upstream_says_how_long() -> None:
+def test_rfc_9111_section_7_3_a_cookie_is_only_shared_if_the_upstream_says_how_long() -> None:
     cookie = (b"set-cookie", b"a=b")
+    for said in (b"max-age=0", b"no-cache, max-age=60", b"public", b"x"):
+        assert why_not((CC, said), cookie, (b"etag", b'"a"')) == "set-cookie"
     assert why_not(FRESH, cookie) == ""
     assert why_not(cookie, ttl_s=5.0) == "set-cookie"
     assert why_not(FRESH, cookie, ttl_s=5.0, override=True) == "set-cookie"
