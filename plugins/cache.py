@@ -40,7 +40,8 @@ from plugins.cache_settings import CacheSettings, Policy
 from plugins.cache_warming import Warming
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
-_USABLE: Final = frozenset({Use.FRESH, Use.STALE_ALLOWED, Use.STALE_WHILE_REVALIDATE})
+# The uses are in order: up to this one the reply may be used at once.
+_LAST_USABLE: Final = int(Use.STALE_WHILE_REVALIDATE)
 # What a client may ask for in parts or under conditions, and the one reply that is kept may not.
 _OF_ONE_CLIENT: Final = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
 # Fields by which some servers choose another resource or method than the request line says: what they would put in
@@ -56,7 +57,7 @@ _FAILURES: Final = frozenset({500, 502, 503, 504})
 class _Run:
     """What the cache remembers of one request that went past it. request: its headers as the client sent them."""
 
-    __slots__ = ("fresh", "is_settled", "reason", "request", "sent_s", "stale", "storable", "tags", "ticket")
+    __slots__ = ("is_settled", "reason", "request", "sent_s", "stale", "storable", "tags", "ticket")
 
     def __init__(self, ticket: Ticket | None, stale: StoredReply | None, request: Headers, reason: bytes) -> None:
         self.ticket = ticket
@@ -151,7 +152,7 @@ class Cache(Plugin):
                 else:
                     now_s = self._now()
                     use = judge_use(variant.stored, exchange.headers, now_s)
-                    if use in _USABLE:
+                    if use <= _LAST_USABLE:
                         return self._hit(exchange, key, variant, use, now_s)
                     stale, reason = variant.stored, self._why(exchange, variant.stored, use, now_s)
         return self._look_further(exchange, key, stale, reason)
@@ -507,7 +508,7 @@ class Cache(Plugin):
 
 def _may_use(stored: StoredReply, headers: Headers, now_s: float) -> bool:
     coding = Variant(b"", stored).coding
-    return (coding is None or _takes(headers, coding)) and judge_use(stored, headers, now_s) in _USABLE
+    return (coding is None or _takes(headers, coding)) and judge_use(stored, headers, now_s) <= _LAST_USABLE
 
 
 def _takes(headers: Headers, coding: str) -> bool:

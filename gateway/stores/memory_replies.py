@@ -10,6 +10,7 @@ from gateway.core.s3_fifo import S3Fifo
 _OVERHEAD_BYTES: Final = 1_000
 # Past as many, what is remembered of leases and purges starts over; a purge then counts for everything.
 _REMEMBERED_MAX: Final = 10_000
+_NAMES_MAX: Final = 64
 
 
 class _Record:
@@ -98,6 +99,9 @@ class MemoryReplies:
 
     def _put(self, kept: ToKeep) -> bool:
         record = self._records.peek(kept.key) or _Record()
+        if len(record.replies) >= _NAMES_MAX:
+            # As many choose by a field that has a value for each client.
+            record.replies.clear()
         record.fields[kept.group] = kept.fields
         record.replies[kept.name] = kept, self._now_s() + kept.ttl_s
         record.fills += 1
