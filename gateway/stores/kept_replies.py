@@ -109,7 +109,7 @@ class KeptReplies:
         self._loop = asyncio.get_running_loop()
         self._flights: dict[_Id, _Flight] = {}
         self._passes: dict[_Id, float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._owed: list[Purge] = []
         self._is_paying = False
 
@@ -370,25 +370,19 @@ class KeptReplies:
         await self.store.close()
 
     def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        task = self._loop.create_task(_quietly(work))
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
-    def _on_done(self, task: asyncio.Task[None]) -> None:
+    def _on_done(self, task: asyncio.Task[object]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        # Where the store is down it has said so itself.
+        if error is not None and not isinstance(error, StoreDown):
             _log.error("a kept reply did not get to the store", exc_info=error)
 
     def __repr__(self) -> str:
         return f"<KeptReplies {self.local!r}, {self.store!r}, {len(self._flights)} filling>"
-
-
-async def _quietly(work: Coroutine[Any, Any, object]) -> None:
-    try:
-        await work
-    except StoreDown:
-        # The store has said so in the log; what was to be kept is not.
-        return
 
 
 def fields_text(vary: tuple[bytes, ...]) -> bytes:
