@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak faults fuzz differential clean
+.PHONY: demo test check format bench soak faults fuzz differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -35,6 +35,10 @@ fuzz: .venv/.fuzz
 
 differential: .venv/.check
 	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py
+
+# CACHE_TESTS is a checkout of http-tests/cache-tests after `npm install`; needs node.
+judge: .venv/.check
+	$(BIN)/python -m tests.conformance.judge_http_cache $(CACHE_TESTS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -11,8 +11,15 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Every module on the way of a plain request, and nothing else: what is not hot stays easy to debug.
+# Every module on the way of a plain request, or of one that the cache answers, and nothing else: what is not hot stays
+# easy to debug.
 HOT_MODULES = [
+    "gateway/core/cache_control.py",
+    "gateway/core/cache_freshness.py",
+    "gateway/core/cache_reply.py",
+    "gateway/core/cache_serving.py",
+    "gateway/core/cache_status.py",
+    "gateway/core/cache_variants.py",
     "gateway/core/errors.py",
     "gateway/core/headers.py",
     "gateway/core/identity.py",

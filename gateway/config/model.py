@@ -167,6 +167,12 @@ class Limits(Settings):
     )
 
 
+class CacheMemory(Settings):
+    """`gateway.cache`: how much memory kept replies take."""
+
+    l1: Size = Field(64 << 20, description="In each worker, for replies of routes with `cache`.")
+
+
 class GatewaySection(Settings):
     """`gateway`: what is the same for all routes."""
 
@@ -177,6 +183,7 @@ class GatewaySection(Settings):
     )
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
+    cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
 
 
 class IdentitySection(Settings):

@@ -120,6 +120,8 @@ IDEMPOTENCY_KEY_REUSED = _kind(
 IDEMPOTENCY_STORE_DOWN = _kind(
     "idempotency_store_down", 503, "Idempotency keys cannot be checked now", _POLICY, "destination_unavailable"
 )
+# cache
+NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
 
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
