@@ -219,6 +219,7 @@ class ServingGateway:
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
+        await self.kept.store.prepare()
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
         if self._tls is None:
             self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)

@@ -145,6 +145,9 @@ class ReplyStore(Protocol):
     async def purge(self, purge: Purge) -> None:
         """From here on nothing that it names is found, nor taken from those who asked before."""
 
+    async def prepare(self) -> None:
+        """Connect ahead; takes a second at most, and never raises."""
+
     async def close(self) -> None:
         """End what is under way."""
 

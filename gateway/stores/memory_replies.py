@@ -92,6 +92,9 @@ class MemoryReplies:
         for each in named:
             self._purged[each] = self._mark
 
+    async def prepare(self) -> None:
+        """There is nothing to connect to."""
+
     async def close(self) -> None:
         """Forget everything."""
         self._records.clear()

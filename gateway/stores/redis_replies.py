@@ -133,6 +133,10 @@ class RedisReplies:
         sender, _, text = message.decode().partition(" ")
         return None if sender == self._sender else Purge.decode(text)
 
+    async def prepare(self) -> None:
+        """Connect, so that the first requests need not wait for that; for a second at most, and without raising."""
+        await self._link.prepare(self._mark_script, [_MARK_KEY], ["read"])
+
     async def close(self) -> None:
         """See `ReplyStore`."""
         await self._link.close()

@@ -118,6 +118,28 @@ async def test_no_more_than_some_calls_at_once(monkeypatch: pytest.MonkeyPatch) 
     assert await asyncio.gather(*calls) == [b"late"] * 40
 
 
+async def test_what_is_prepared_ahead_shows_no_failure() -> None:
+    link = RedisLink(FakeClient(ConnectionError("refused"), b"1"), "it")
+    await link.prepare(MARK, ["key"], ["read"])
+    assert not link.is_down
+    await link.prepare(MARK, ["key"], ["read"])
+
+
+async def test_where_the_loop_was_late_the_store_gets_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_link, "DEADLINE_S", 0.002)
+    monkeypatch.setattr(redis_link, "_LOOP_LATE_S", -1.0)
+    go_on = asyncio.Event()
+    link = RedisLink(FakeClient(go_on), "it")
+    call = asyncio.create_task(run(link))
+    # Every timer counts as late, so the call outlives its deadline, but not for ever.
+    asyncio.get_running_loop().call_later(0.006, go_on.set)
+    assert await call == b"late"
+    link = RedisLink(FakeClient(asyncio.Event()), "it")
+    with pytest.raises(StoreDown):
+        await run(link)
+    await link.close()
+
+
 async def test_closing_ends_what_is_under_way() -> None:
     client = FakeClient(asyncio.Event())
     link = RedisLink(client, "it")
