@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from gateway.core.kept_replies import Purge
 from gateway.observe.metrics import WorkerMetrics
 from gateway.plugin_api import Exchange, Plugin, Reply
 from gateway.proxy.forward import Forwarder
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.kept_replies import KeptReplies
 from gateway.stores.local_replies import LocalReplies
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.memory_replies import MemoryReplies
 from tests.support.gateway import SECRET
 
@@ -60,7 +63,7 @@ class Worker:
         self._closers: list[Any] = []
         snapshot = compile_snapshot(loaded, lambda plugin: self._services(loaded, plugin), upstream)
         self.plugins = {(route.info.id, plugin.name): plugin for route in snapshot.routes for plugin in route.plugins}
-        self._pipeline = Pipeline(Current(snapshot, Forwarder(loop)), loop, self.records.append)
+        self._pipeline = Pipeline(Current(snapshot, Forwarder(loop, Outbox(loop))), loop, self.records.append)
 
     async def request(
         self, method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", **more: Any
@@ -114,6 +117,7 @@ class Worker:
             self,
             section=loaded.section(plugin),
             identity=loaded.table.identity.claims(),
+            claims=MemoryClaims(time.monotonic),
             limits=self._limits,
             local_limits=self._limits,
             kept=self.kept,
