@@ -21,12 +21,13 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.upstreams.registry import Registry, UpstreamShape
@@ -47,6 +48,7 @@ class Services:
         limits: RateLimitStore,
         local_limits: RateLimitStore,
         claims: ClaimStore,
+        in_flight: InFlight,
         metrics: WorkerMetrics,
         worker_count: int,
         dispatch: Dispatch,
@@ -57,6 +59,7 @@ class Services:
         self.limits = limits
         self.local_limits = local_limits
         self.claims = claims
+        self.in_flight = in_flight
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
@@ -112,9 +115,9 @@ class ServingGateway:
         self._request_metrics = RequestMetrics(metrics)
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random())
-        self._local_limits = MemoryLimits(_wall_ms)
-        self._store = _open_limits(loaded.table.gateway.store)
         self._claims = _open_claims(loaded.table.gateway.store)
+        self._limits = _open_limits(loaded.table.gateway.store, settings.workers, metrics)
+        self._in_flight = WorkerInFlight(self._limits.live_workers)
         self._closers: list[Any] = []
         forwarder = Forwarder(loop)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
@@ -146,6 +149,7 @@ class ServingGateway:
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
+        self._limits.start()
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
         self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
 
@@ -158,7 +162,7 @@ class ServingGateway:
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._claims, self._store):
+        for part in (*self.current.snapshot.plugins, *self._closers, self._claims, self._limits.shared):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
@@ -192,9 +196,10 @@ class ServingGateway:
             return Services(
                 section=loaded.section(plugin),
                 identity=identity,
-                limits=self._store,
-                local_limits=self._local_limits,
+                limits=self._limits.shared,
+                local_limits=self._limits.local,
                 claims=self._claims,
+                in_flight=self._in_flight,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 dispatch=self._dispatch,
@@ -259,13 +264,44 @@ def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessL
     return AccessLog(1 if settings.access_log == "-" else settings.access_log, dropped)
 
 
-def _open_limits(url: str) -> RateLimitStore:
-    if url == "memory://":
-        return MemoryLimits(_wall_ms)
-    # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
-    from gateway.stores.redis import open_store
+class _Limits:
+    """The buckets of `limit`. start: once the event loop runs and the worker serves."""
 
-    return open_store(url)
+    def __init__(
+        self,
+        shared: RateLimitStore,
+        local: RateLimitStore,
+        live_workers: Callable[[], int] = lambda: 1,
+        start: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.shared = shared
+        self.local = local
+        self.live_workers = live_workers
+        self.start = start
+
+
+def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:
+    if url == "memory://":
+        # It never fails; and each worker counts for itself, as if it were the only one.
+        memory = MemoryLimits(_wall_ms)
+        return _Limits(memory, memory)
+    # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
+    from gateway.stores.local import LocalLimits
+    from gateway.stores.redis import Phase, open_store
+    from gateway.stores.redis_pulse import pulse
+    from gateway.stores.redis_told import hear
+
+    degraded = metrics.gauge("gateway_limit_degraded_workers", "Workers that count limits without the store.")
+    outages = metrics.counter("gateway_limit_outages", "How often a worker lost the store of limits.")
+
+    def on_phase(phase: Phase) -> None:
+        degraded.set(phase is not Phase.UP)
+        if phase is Phase.DOWN:
+            outages.inc()
+
+    local = LocalLimits(lambda: time.monotonic_ns() // 1_000_000, workers)
+    store = open_store(url, local=local, on_phase=on_phase)
+    return _Limits(store, local, lambda: local.live_workers, lambda: store.start((pulse, hear)))
 
 
 def _open_claims(url: str) -> ClaimStore:

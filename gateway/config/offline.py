@@ -10,6 +10,7 @@ from gateway.plugin_api import (
     ClaimStore,
     Counter,
     Exchange,
+    InFlight,
     Metrics,
     Plugin,
     PluginServices,
@@ -46,6 +47,15 @@ class _NoStore:
         raise StoreDown("no store while a table is checked")
 
 
+class _NothingInFlight:
+    def enter(self, key: str, concurrent: int) -> bool:
+        """Nothing is served, so nothing is too much."""
+        return True
+
+    def leave(self, key: str) -> None:
+        """Nothing was counted."""
+
+
 class OfflineServices:
     """`PluginServices` for one plugin of a table that is only checked."""
 
@@ -55,6 +65,7 @@ class OfflineServices:
         self.limits: RateLimitStore = _NoStore()
         self.local_limits: RateLimitStore = _NoStore()
         self.claims: ClaimStore = _NoStore()
+        self.in_flight: InFlight = _NothingInFlight()
         self.metrics: Metrics = _NoMetrics()
         self.log = logging.getLogger(f"plugins.{plugin.name}")
         self.worker_count = 1
