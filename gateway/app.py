@@ -24,7 +24,7 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, Plugin, RateLimitStore, Reply, StoreDown
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply, StoreDown
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
@@ -33,6 +33,7 @@ from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
+from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
@@ -55,6 +56,7 @@ class Services:
         local_limits: RateLimitStore,
         claims: ClaimStore,
         kept: LentReplies,
+        in_flight: InFlight,
         metrics: WorkerMetrics,
         worker_count: int,
         background: "Background",
@@ -67,6 +69,7 @@ class Services:
         self.local_limits = local_limits
         self.claims = claims
         self.kept = kept
+        self.in_flight = in_flight
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
@@ -161,14 +164,14 @@ class ServingGateway:
         self._request_metrics = RequestMetrics(metrics)
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random())
-        self._local_limits = MemoryLimits(_wall_ms)
-        self._store = _open_limits(loaded.table.gateway.store)
         self._claims = _open_claims(loaded.table.gateway.store)
         evictions = metrics.counter("gateway_cache_evictions", "Kept replies that went for want of room.", layer="l1")
         self.kept, self._purges = open_kept_replies(
             loaded.table.gateway.store, loaded.table.gateway.cache.l1, evictions, tell
         )
         self._background = Background(self._refetch)
+        self._limits = _open_limits(loaded.table.gateway.store, settings.workers, metrics)
+        self._in_flight = WorkerInFlight(self._limits.live_workers)
         self._closers: list[Any] = []
         outbox = Outbox(loop)
         forwarder = Forwarder(loop, outbox)
@@ -220,6 +223,7 @@ class ServingGateway:
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
         await self.kept.store.prepare()
+        self._limits.start()
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
         if self._tls is None:
             self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
@@ -250,7 +254,7 @@ class ServingGateway:
             self._purges,
             self.kept,
             self._claims,
-            self._store,
+            self._limits.shared,
         ):
             await _close(part)
         self._registry.close()
@@ -326,10 +330,11 @@ class ServingGateway:
             return Services(
                 section=loaded.section(plugin),
                 identity=identity,
-                limits=self._store,
-                local_limits=self._local_limits,
+                limits=self._limits.shared,
+                local_limits=self._limits.local,
                 claims=self._claims,
                 kept=self.kept,
+                in_flight=self._in_flight,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 background=self._background,
@@ -398,13 +403,44 @@ def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessL
     return AccessLog(1 if settings.access_log == "-" else settings.access_log, dropped)
 
 
-def _open_limits(url: str) -> RateLimitStore:
-    if url == "memory://":
-        return MemoryLimits(_wall_ms)
-    # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
-    from gateway.stores.redis import open_store
+class _Limits:
+    """The buckets of `limit`. start: once the event loop runs and the worker serves."""
 
-    return open_store(url)
+    def __init__(
+        self,
+        shared: RateLimitStore,
+        local: RateLimitStore,
+        live_workers: Callable[[], int] = lambda: 1,
+        start: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.shared = shared
+        self.local = local
+        self.live_workers = live_workers
+        self.start = start
+
+
+def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:
+    if url == "memory://":
+        # It never fails; and each worker counts for itself, as if it were the only one.
+        memory = MemoryLimits(_wall_ms)
+        return _Limits(memory, memory)
+    # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
+    from gateway.stores.local import LocalLimits
+    from gateway.stores.redis import Phase, open_store
+    from gateway.stores.redis_pulse import pulse
+    from gateway.stores.redis_told import hear
+
+    degraded = metrics.gauge("gateway_limit_degraded_workers", "Workers that count limits without the store.")
+    outages = metrics.counter("gateway_limit_outages", "How often a worker lost the store of limits.")
+
+    def on_phase(phase: Phase) -> None:
+        degraded.set(phase is not Phase.UP)
+        if phase is Phase.DOWN:
+            outages.inc()
+
+    local = LocalLimits(lambda: time.monotonic_ns() // 1_000_000, workers)
+    store = open_store(url, local=local, on_phase=on_phase)
+    return _Limits(store, local, lambda: local.live_workers, lambda: store.start((pulse, hear)))
 
 
 def _open_claims(url: str) -> ClaimStore:

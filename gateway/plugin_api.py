@@ -270,7 +270,23 @@ class RateLimitStore(Protocol):
     """Token buckets. A result may be there at once (memory) or come later (Redis)."""
 
     def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | Awaitable[Decision]":
-        """Take `cost` tokens from every window of the key, or from none. Raises StoreDown, at once or when awaited."""
+        """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Raises StoreDown, at once
+        or when awaited.
+        """
+
+
+class InFlight(Protocol):
+    """Requests under way, by key."""
+
+    def enter(self, key: str, concurrent: int) -> bool:
+        """Count one more, if at most so many are then under way; each that was counted has to `leave`."""
+
+    def leave(self, key: str) -> None:
+        """One has ended."""
+
+
+LIMITS_REPORT = "limit.report"
+"""The key of `Exchange.state` under which `limit` leaves how the caller stands, for `respond: limits`."""
 
 
 class ClaimStore(Protocol):
@@ -306,7 +322,11 @@ class PluginServices(Protocol):
 
     @property
     def local_limits(self) -> RateLimitStore:
-        """Buckets in this worker's memory, for when the shared store is down."""
+        """This worker's share of the shared buckets, for when the shared store is down."""
+
+    @property
+    def in_flight(self) -> InFlight:
+        """Requests under way. Outlives the table."""
 
     @property
     def claims(self) -> ClaimStore:

@@ -1,11 +1,15 @@
-"""`limit`: how often a caller may use the gateway, by token buckets (see `gateway/core/rate_limit.py`).
+"""`limit`: how often a caller may use the gateway, by token buckets (see `gateway/core/rate_limit.py`), and with how
+many requests at once.
 
 `limit: 60/min` is a rate of the route itself; `limit: {plan: true}` takes the windows of the caller's plan, one set of
 buckets for all routes under plan limits. A request passes only if every window has a token. Counted by tenant unless
 said otherwise; a caller who is not what `by` counts (no user, no key, nobody known) is counted by tenant, else by
-address: IPv6 by its /64, since a household has all of that.
+address: IPv6 by its /64, since a household has all of that. `concurrent: 20`, on a route or in a plan, is how many
+requests of whom `by` counts may be under way.
 
-Each reply says how things stand (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy` and `RateLimit`.
+Each reply says how things stand (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy` and `RateLimit`; the policy
+is marked `degraded` while this worker counts without the store. `mode: shadow` only counts and logs what would have
+been refused. On a route that has `respond: limits`, nothing is taken: that reply says how things stand.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,14 +19,27 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gateway.core.errors import LIMIT_STORE_DOWN, RATE_LIMITED, GatewayError
+from gateway.core.errors import CONCURRENCY_LIMITED, LIMIT_STORE_DOWN, RATE_LIMITED, GatewayError
 from gateway.core.headers import HeaderLine
 from gateway.core.rate_limit import Decision, Window
 from gateway.core.scalars import Id, Rate, Settings
-from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage, StoreDown
+from gateway.plugin_api import (
+    LIMITS_REPORT,
+    Exchange,
+    Plugin,
+    PluginServices,
+    PolicyError,
+    RouteInfo,
+    Stage,
+    StoreDown,
+)
 
 _UNITS = {1_000: ("s", "second"), 60_000: ("min", "minute"), 3_600_000: ("h", "hour"), 86_400_000: ("d", "day")}
-_VERDICTS = ("passed", "limited", "passed_local", "limited_local", "unchecked", "store_down")
+_VERDICTS = (
+    *("passed", "limited", "passed_local", "limited_local", "unchecked", "store_down", "too_many"),
+    *("shadow_passed", "shadow_limited", "shadow_too_many"),
+)
+_HELD = "limit.held"
 
 
 class LimitSettings(Settings):
@@ -36,18 +53,26 @@ class LimitSettings(Settings):
         default="local", description="Without the store: count in each worker, let all pass, or answer 503"
     )
     cost: int = Field(default=1, ge=1, strict=True, description="Tokens of one request")
+    concurrent: int | None = Field(default=None, ge=1, strict=True, description="Requests that may be under way")
+    mode: Literal["enforce", "shadow"] = Field(default="enforce", description="shadow: count and log, never refuse")
 
     @model_validator(mode="after")
     def _check_one(self) -> "LimitSettings":
-        if (self.rate is not None) + (self.rates is not None) + self.plan != 1:
-            raise ValueError("write one of rate, rates, plan: true")
+        rates = (self.rate is not None) + (self.rates is not None) + self.plan
+        if rates > 1 or (rates == 0 and self.concurrent is None):
+            raise ValueError("write one of rate, rates, plan: true; or concurrent, alone or with rate or rates")
+        if self.plan and self.concurrent is not None:
+            raise ValueError(
+                "the plan says how many at once: write concurrent into the plans, or rates instead of plan"
+            )
         return self
 
 
 class PlanSettings(Settings):
-    """The token buckets of one plan."""
+    """The token buckets of one plan, and how many of its requests may be under way."""
 
     limits: tuple[Rate, ...] = Field(min_length=1, description="A request passes only if every one has a token")
+    concurrent: int | None = Field(default=None, ge=1, strict=True, description="Requests that may be under way")
 
 
 def _read_short(value: Any) -> Any:
@@ -55,18 +80,24 @@ def _read_short(value: Any) -> Any:
 
 
 class Rule:
-    """Windows with all that can be prepared of them. local: one worker's share, for when the store is down."""
+    """Windows, or none, with all that can be prepared of them. plan: whose they are, None for a route's own."""
 
-    __slots__ = ("_state_format", "local", "policy_line", "text", "windows")
+    __slots__ = ("_state_format", "concurrent", "degraded_line", "plan", "policy_line", "text", "windows")
 
-    def __init__(self, windows: tuple[Window, ...], worker_count: int, cost: int) -> None:
+    def __init__(self, windows: tuple[Window, ...], concurrent: int | None, plan: str | None = None) -> None:
         self.windows = windows
-        self.local = tuple(Window(max(window.limit // worker_count, cost), window.period_ms) for window in windows)
+        self.concurrent = concurrent
+        self.plan = plan
         self.text = " and ".join(_text(window) for window in windows)
         names = [f'"{window.limit}-{_UNITS[window.period_ms][0]}"' for window in windows]
-        quotas = [f"q={window.limit};w={window.period_ms // 1000}" for window in windows]
-        policy = ", ".join(f"{name};{quota}" for name, quota in zip(names, quotas, strict=True))
-        self.policy_line: HeaderLine = (b"ratelimit-policy", policy.encode())
+        quotas = [
+            f"{name};q={window.limit};w={window.period_ms // 1000}" for name, window in zip(names, windows, strict=True)
+        ]
+        self.policy_line: HeaderLine = (b"ratelimit-policy", ", ".join(quotas).encode())
+        self.degraded_line: HeaderLine = (
+            b"ratelimit-policy",
+            ", ".join(f"{quota};degraded" for quota in quotas).encode(),
+        )
         self._state_format = ", ".join(f"{name};r=%d;t=%d" for name in names).encode()
 
     def format_state(self, decision: Decision) -> bytes:
@@ -86,11 +117,17 @@ class Limit(Plugin):
     section_name = "plans"
     Section = dict[Id, PlanSettings]
 
+    on_finish: Callable[[Exchange], None]
+    """Only where requests under way are counted: elsewhere a request would pay for it."""
+
     def __init__(self, policy: LimitSettings, route: RouteInfo, services: PluginServices) -> None:
         self._cost = policy.cost
+        self._by = policy.by
         self._when_down = policy.on_store_down
+        self._is_shadow = policy.mode == "shadow"
         self._take = services.limits.take
         self._take_locally = services.local_limits.take
+        self._in_flight = services.in_flight
         self._plans: dict[str, Rule] = {}
         if policy.plan:
             if policy.by == "route":
@@ -99,8 +136,14 @@ class Limit(Plugin):
             self._key = _key_of(policy.by, "plan:", route.id)
         else:
             windows = policy.rates if policy.rate is None else (policy.rate,)
-            self._default = self._prepare(windows or (), services.worker_count)
+            self._default = self._prepare(windows or (), policy.concurrent)
             self._key = _key_of(policy.by, f"route:{route.id}:", route.id)
+        self._is_capped = any(rule.concurrent is not None for rule in (self._default, *self._plans.values()))
+        if self._is_capped:
+            self.on_finish = self._release
+        self._is_report = getattr(route.policies.get("respond"), "limits", False)
+        # Most routes only take tokens; what else there is to do is asked once for each request.
+        self._is_plain = not (self._is_capped or self._is_report or self._is_shadow)
         counter = services.metrics.counter
         self._count = {
             verdict: counter("gateway_limit_verdicts", "Limit checks", route=route.id, verdict=verdict).inc
@@ -123,8 +166,17 @@ class Limit(Plugin):
             else:
                 rule = own
         key = self._key(exchange)
+        cost = self._cost
+        if not self._is_plain:
+            if self._is_report:
+                cost = 0
+            elif rule.concurrent is not None:
+                self._hold(exchange, rule.concurrent, key)
+            if not rule.windows:
+                self._judge(exchange, rule, _NO_WINDOWS)
+                return None
         try:
-            result = self._take(key, rule.windows, self._cost)
+            result = self._take(key, rule.windows, cost)
         except StoreDown:
             self._go_on_without_store(exchange, rule, key)
             return None
@@ -141,6 +193,24 @@ class Limit(Plugin):
             for name, value in lines:
                 replace(name, value)
 
+    def _release(self, exchange: Exchange) -> None:
+        key = exchange.state.pop(_HELD, None)
+        if key is not None:
+            self._in_flight.leave(key)
+
+    def _hold(self, exchange: Exchange, concurrent: int, key: str) -> None:
+        if self._in_flight.enter(key, concurrent):
+            exchange.state[_HELD] = key
+        elif self._is_shadow:
+            self._note(exchange, "shadow_too_many")
+        else:
+            self._note(exchange, "too_many")
+            raise GatewayError(
+                CONCURRENCY_LIMITED,
+                f"At most {concurrent} requests may be under way at once: try again when one of them has ended.",
+                headers=((b"retry-after", b"1"),),
+            )
+
     async def _wait(self, exchange: Exchange, rule: Rule, key: str, result: Awaitable[Decision]) -> None:
         try:
             decision = await result
@@ -152,20 +222,30 @@ class Limit(Plugin):
     def _go_on_without_store(self, exchange: Exchange, rule: Rule, key: str) -> None:
         if self._when_down == "local":
             # A store in this worker's memory answers at once.
-            decision = self._take_locally(key, rule.local, self._cost)
+            decision = self._take_locally(key, rule.windows, 0 if self._is_report else self._cost)
             assert isinstance(decision, Decision)
-            self._judge(exchange, rule, decision._replace(is_degraded=True))
+            self._judge(exchange, rule, decision)
         elif self._when_down == "open":
             self._note(exchange, "unchecked")
+            if self._is_report:
+                exchange.state[LIMITS_REPORT] = self._report(rule, Decision(True, (), True))
         else:
             self._note(exchange, "store_down")
-            raise GatewayError(LIMIT_STORE_DOWN, headers=((b"retry-after", b"1"),))
+            if not self._is_shadow:
+                raise GatewayError(LIMIT_STORE_DOWN, headers=((b"retry-after", b"1"),))
 
     def _judge(self, exchange: Exchange, rule: Rule, decision: Decision) -> None:
-        lines = (rule.policy_line, (b"ratelimit", rule.format_state(decision)))
+        if not self._is_plain and not self._is_to_enforce(exchange, rule, decision):
+            return
+        policy_line = rule.degraded_line if decision.is_degraded else rule.policy_line
+        lines = (policy_line, (b"ratelimit", rule.format_state(decision)))
         if decision.is_allowed:
             self._note(exchange, "passed_local" if decision.is_degraded else "passed")
             exchange.state["limit"] = lines
+            return
+        if decision.is_degraded and self._when_down == "open":
+            # The store has just come back, and does not know yet what passed without it.
+            self._note(exchange, "unchecked")
             return
         self._note(exchange, "limited_local" if decision.is_degraded else "limited")
         wait_ms = max(window.retry_after_ms for window in decision.windows)
@@ -175,6 +255,40 @@ class Limit(Plugin):
             f"The limit is {rule.text}: try again in {seconds} s.",
             headers=((b"retry-after", b"%d" % seconds), *lines),
         )
+
+    def _is_to_enforce(self, exchange: Exchange, rule: Rule, decision: Decision) -> bool:
+        """Whether a decision of a route that is not plain is one like any other; else all is done."""
+        if self._is_report:
+            exchange.state[LIMITS_REPORT] = self._report(rule, decision)
+            return False
+        if self._is_shadow:
+            if exchange.verdicts.get("limit") != "shadow_too_many":
+                self._note(exchange, "shadow_passed" if decision.is_allowed else "shadow_limited")
+            return False
+        if not rule.windows:
+            self._note(exchange, "passed")
+            return False
+        return True
+
+    def _report(self, rule: Rule, decision: Decision) -> dict[str, Any]:
+        report: dict[str, Any] = {
+            "plan": rule.plan,
+            "by": self._by,
+            "is_enforced": not self._is_shadow,
+            "is_degraded": decision.is_degraded,
+            "windows": [
+                {
+                    "limit": window.limit,
+                    "window_s": window.period_ms // 1000,
+                    "remaining": window.remaining,
+                    "reset_s": -(-window.reset_ms // 1000),
+                }
+                for window in decision.windows
+            ],
+        }
+        if rule.concurrent is not None:
+            report["concurrent"] = {"limit": rule.concurrent}
+        return report
 
     def _note(self, exchange: Exchange, verdict: str) -> None:
         exchange.verdicts["limit"] = verdict
@@ -190,17 +304,20 @@ class Limit(Plugin):
                 code="unknown_plan",
                 path=("plan",),
             )
-        self._plans = {name: self._prepare(plan.limits, services.worker_count) for name, plan in plans.items()}
+        self._plans = {name: self._prepare(plan.limits, plan.concurrent, name) for name, plan in plans.items()}
         return self._plans[default]
 
-    def _prepare(self, windows: tuple[Window, ...], worker_count: int) -> Rule:
+    def _prepare(self, windows: tuple[Window, ...], concurrent: int | None, plan: str | None = None) -> Rule:
         for window in windows:
             if self._cost > window.limit:
                 raise PolicyError(
                     f"a cost of {self._cost} never fits into {_text(window)}: lower the cost or raise the limit",
                     path=("cost",),
                 )
-        return Rule(windows, worker_count, self._cost)
+        return Rule(windows, concurrent, plan)
+
+
+_NO_WINDOWS = Decision(True, ())
 
 
 def _text(window: Window) -> str:

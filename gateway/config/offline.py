@@ -12,6 +12,7 @@ from gateway.plugin_api import (
     ClaimStore,
     Counter,
     Exchange,
+    InFlight,
     Metrics,
     Plugin,
     PluginServices,
@@ -79,6 +80,15 @@ class NothingKept:
         """Nothing is kept."""
 
 
+class _NothingInFlight:
+    def enter(self, key: str, concurrent: int) -> bool:
+        """Nothing is served, so nothing is too much."""
+        return True
+
+    def leave(self, key: str) -> None:
+        """Nothing was counted."""
+
+
 class OfflineServices:
     """`PluginServices` for one plugin of a table that is only checked."""
 
@@ -89,6 +99,7 @@ class OfflineServices:
         self.local_limits: RateLimitStore = _NoStore()
         self.claims: ClaimStore = _NoStore()
         self.kept = NothingKept()
+        self.in_flight: InFlight = _NothingInFlight()
         self.metrics: Metrics = _NoMetrics()
         self.log = logging.getLogger(f"plugins.{plugin.name}")
         self.worker_count = 1

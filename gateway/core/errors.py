@@ -99,6 +99,7 @@ ORIGIN_REFUSED = _kind("origin_refused", 403, "The origin is refused", _POLICY, 
 
 # limit
 RATE_LIMITED = _kind("rate_limited", 429, "Too many requests", _POLICY, "http_request_denied")
+CONCURRENCY_LIMITED = _kind("concurrency_limited", 429, "Too many requests at once", _POLICY, "http_request_denied")
 LIMIT_STORE_DOWN = _kind("limit_store_down", 503, "Limits cannot be checked now", _POLICY, "destination_unavailable")
 
 # idempotency

@@ -93,9 +93,24 @@ def _refuse(
         if now_ms > at_ms:
             debt = max(0, debt - (now_ms - at_ms) * limit)
             at_ms = now_ms
-        left = limit * period_ms - debt
-        missing = cost * period_ms - left
-        retry_after_ms = -(-missing // limit) if missing > 0 else 0
-        states.append(WindowState(limit, period_ms, left // period_ms, -(-debt // limit), retry_after_ms))
+        states.append(_refused(limit, period_ms, cost, debt))
         stored.append((debt, at_ms))
     return Decision(False, tuple(states)), stored
+
+
+def _refused(limit: int, period_ms: int, cost: int, debt: int) -> WindowState:
+    missing = debt + (cost - limit) * period_ms
+    # A debt may be larger than the limit: what workers admitted without the store is taken from it in any case.
+    remaining = max(0, limit * period_ms - debt) // period_ms
+    return WindowState(limit, period_ms, remaining, -(-debt // limit), -(-missing // limit) if missing > 0 else 0)
+
+
+def decide(is_allowed: bool, windows: tuple[Window, ...], cost: int, debts: list[int]) -> Decision:
+    """The decision of a store that says whether it took, and each window's debt then."""
+    states = []
+    for (limit, period_ms), debt in zip(windows, debts, strict=True):
+        if is_allowed:
+            states.append(WindowState(limit, period_ms, (limit * period_ms - debt) // period_ms, -(-debt // limit), 0))
+        else:
+            states.append(_refused(limit, period_ms, cost, debt))
+    return Decision(is_allowed, tuple(states))

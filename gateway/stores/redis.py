@@ -1,64 +1,118 @@
-"""Token buckets in Redis, shared by all workers and gateways.
+"""Token buckets in Redis, shared by all workers and gateways (decisions/0010).
 
 Checks that arrive in the same turn of the event loop go as one script call (on a cluster, one for each slot), so that
-the cost of a call is shared. A check is answered within its deadline, by a decision or by `StoreDown`; after a failure
-every check is answered `StoreDown` at once for a second, then one probe may go. Nothing is sent twice.
+the cost of a call is shared. A check is answered within its deadline, by a decision or by `StoreDown`. Nothing is sent
+twice. `stores/local.py` is kept warm with all that the store says, and counts while the store is gone:
+
+up: the store counts; `redis_pulse.py` counts the live workers, `redis_told.py` hears what others took.
+down, from the first call that failed or was late: this worker's share counts; one probe a second.
+returning, from the first probe that was answered in time: both count, and what was admitted alone is debited.
 """
 
 import asyncio
-import hashlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from functools import lru_cache
-from importlib.resources import files
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from enum import Enum
+from typing import Any
 
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError
 
-from gateway.core.rate_limit import Decision, Window, WindowState
+from gateway.core.local_share import Share
+from gateway.core.rate_limit import Decision, Window, decide
 from gateway.plugin_api import StoreDown
+from gateway.stores.local import LocalLimits, bucket_name
 from gateway.stores.redis_client import Client, open_client
+from gateway.stores.redis_link import Script
 
-DEADLINE_S = 0.1
-DOWN_FOR_S = 1.0
+DEADLINE_S = 0.05
+# How long the reply of a late call is still of interest: it says whether the tokens were taken.
+LATE_S = 1.0
 CALLS_AT_ONCE = 4
+# A larger call would hold up the server, and so all others.
+CHECKS_AT_ONCE = 250
+# What this worker knows of the server's clock holds for so long.
+_CLOCK_HOLDS_MS = 10_000
+# This much of a deadline's delay is the timer's; more is a busy worker's, which must not be taken for the store's.
+_LAG_S = 0.005
+_GRACES = 5
 
-_SCRIPT = files("gateway.stores").joinpath("scripts/take.lua").read_text()
-_SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
+_TAKE = Script("take")
 
 _log = logging.getLogger("gateway.stores")
 
 
-def open_store(url: str, now_ms: Callable[[], int] | None = None) -> "RedisLimits":
+def open_store(
+    url: str,
+    now_ms: Callable[[], int] | None = None,
+    *,
+    local: LocalLimits | None = None,
+    on_phase: "Callable[[Phase], None] | None" = None,
+) -> "RedisLimits":
     """The store behind a URL (`core/store_url.py`). Connects at the first check.
 
-    now_ms: milliseconds since the epoch, instead of the server's own clock. Raises ValueError, which never shows the
-    URL, for it may hold a password.
+    now_ms: milliseconds since the epoch, instead of the server's own clock. local, on_phase: as of `RedisLimits`.
+    Raises ValueError, which never shows the URL, for it may hold a password.
     """
-    opened = open_client(url)
-    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms)
+    opened = open_client(url, socket_timeout_s=LATE_S)
+    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms, local=local, on_phase=on_phase)
 
 
-class _Check:
-    """One check on its way."""
+async def run_script(client: Client, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
+    """What the script returns; the server gets it once. Raises what the client raises."""
+    try:
+        return await client.evalsha(script.sha, len(keys), *keys, *arguments)
+    except NoScriptError:
+        return await client.eval(script.text, len(keys), *keys, *arguments)
 
-    __slots__ = ("cost", "future", "key", "windows")
 
-    def __init__(self, key: str, windows: tuple[Window, ...], cost: int, future: asyncio.Future[Decision]) -> None:
-        self.key = key
+class Phase(Enum):
+    """As above."""
+
+    UP = "up"
+    DOWN = "down"
+    RETURNING = "returning"
+
+
+class LateError(Exception):
+    """The call reached the server after its deadline, and took nothing."""
+
+
+class Check:
+    """One check on its way. kind: 0 takes what there is, 1 takes in any case."""
+
+    __slots__ = ("cost", "future", "is_late", "kind", "name", "share", "windows")
+
+    def __init__(self, name: str, windows: tuple[Window, ...], cost: int, share: Share, kind: int = 0) -> None:
+        self.name = name
         self.windows = windows
         self.cost = cost
-        self.future = future
+        self.share = share
+        self.kind = kind
+        self.future: asyncio.Future[Decision] | None = None
+        self.is_late = False
+
+    def text(self) -> str:
+        """As take.lua reads it."""
+        share = self.share
+        windows = "".join(
+            [f" {limit} {period_ms} {debt}" for (limit, period_ms), debt in zip(self.windows, share.debts, strict=True)]
+        )
+        return f"{self.kind} {self.cost} {share.at_ms}{windows}"
 
 
 class _Turn:
     """The checks that go together, and their deadline."""
 
-    __slots__ = ("checks", "deadline", "is_late")
+    __slots__ = ("checks", "deadline", "due_s", "graces", "is_late")
 
-    def __init__(self) -> None:
-        self.checks: list[_Check] = []
+    def __init__(self, due_s: float) -> None:
+        self.checks: list[Check] = []
         self.deadline: asyncio.TimerHandle | None = None
+        self.due_s = due_s
+        self.graces = _GRACES
         self.is_late = False
 
     def end(self, reason: str) -> None:
@@ -66,66 +120,144 @@ class _Turn:
         if self.deadline is not None:
             self.deadline.cancel()
         for check in self.checks:
-            if not check.future.done():
+            if check.future is not None and not check.future.done():
+                check.is_late = True
                 check.future.set_exception(StoreDown(reason))
 
 
 class RedisLimits:
-    """A `RateLimitStore` whose answers come later."""
+    """A `RateLimitStore` whose answers come later. Runs on its own only between `start` and `close`.
 
-    def __init__(self, client: Client, *, is_cluster: bool = False, now_ms: Callable[[], int] | None = None) -> None:
-        self._client = client
-        self._is_cluster = is_cluster
+    local: this worker's shares. on_phase: called with each new phase.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        is_cluster: bool = False,
+        now_ms: Callable[[], int] | None = None,
+        local: LocalLimits | None = None,
+        on_phase: Callable[[Phase], None] | None = None,
+    ) -> None:
+        self.client = client
+        self.is_cluster = is_cluster
+        self.local = LocalLimits(_monotonic_ms) if local is None else local
+        self.phase = Phase.UP
+        self.fallen = asyncio.Event()
+        """Set whenever the store goes down; for who waits to be told."""
+        self.answered = asyncio.Event()
+        """Set once the store has answered anything."""
         self._now_ms = now_ms
-        self._waiting: _Turn | None = None
+        self._on_phase = on_phase
+        self._queue: deque[_Turn] = deque()
         self._calls: dict[asyncio.Task[None], _Turn] = {}
-        self._is_down = False
-        self._is_probing = False
-        self._retry_at_s = 0.0
+        # Of each server (by slot on a cluster, else of the only one): its clock less ours, and when we saw it.
+        self._clocks: dict[int, tuple[int, int]] = {}
+        self._companions: list[asyncio.Task[None]] = []
 
-    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Awaitable[Decision]:
-        """Take `cost` tokens from every window of the key, or from none. Other windows are other buckets.
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision | Awaitable[Decision]:
+        """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Other windows are other
+        buckets.
 
         Raises StoreDown at once while the store is known to be down, else within DEADLINE_S when awaited.
         """
+        if self.phase is Phase.DOWN:
+            raise StoreDown("the store did not answer lately")
+        name = bucket_name(key, windows)
+        if self.phase is Phase.RETURNING:
+            decision = self.local.gate(name, windows, cost)
+            if not decision.is_allowed:
+                return decision
         loop = asyncio.get_running_loop()
-        if self._is_down:
-            if self._is_probing or loop.time() < self._retry_at_s:
-                raise StoreDown("the store did not answer lately")
-            self._is_probing = True
-        turn = self._waiting
-        if turn is None:
-            turn = self._waiting = _Turn()
-            turn.deadline = loop.call_later(DEADLINE_S, self._expire, turn)
+        turn = self._queue[-1] if self._queue else None
+        if turn is None or len(turn.checks) >= CHECKS_AT_ONCE:
+            turn = _Turn(loop.time() + DEADLINE_S)
+            turn.deadline = loop.call_at(turn.due_s, self._expire, turn)
+            self._queue.append(turn)
             loop.call_soon(self._flush)
-        future: asyncio.Future[Decision] = loop.create_future()
-        turn.checks.append(_Check(f"limit:{key}:{_signature(windows)}", windows, cost, future))
-        return future
+        check = Check(name, windows, cost, self.local.share(name, windows))
+        check.future = loop.create_future()
+        turn.checks.append(check)
+        return check.future
+
+    async def call(self, checks: Sequence[Check]) -> None:
+        """Send checks now, as one call for each slot. Raises LateError, and what the client raises."""
+        if self.is_cluster:
+            by_slot: dict[int, list[Check]] = {}
+            for check in checks:
+                by_slot.setdefault(key_slot(check.name.encode()), []).append(check)
+            # All of them end, so that no answer is lost to another's failure.
+            results = await asyncio.gather(
+                *(self._call(group, slot) for slot, group in by_slot.items()), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, BaseException):
+                    raise result
+        else:
+            await self._call(checks, 0)
+
+    def has_answered(self) -> None:
+        """The store is there, or was a moment ago."""
+        self.local.has_store()
+        self.answered.set()
+
+    def go_down(self, reason: str) -> None:
+        """From now on every check is answered StoreDown, until a probe is answered in time."""
+        if self.phase is Phase.DOWN:
+            return
+        if self.phase is Phase.UP:
+            self.local.begin_outage()
+            share = f"1/{self.local.live_workers} of each limit" if self.local.live_workers > 1 else "each limit"
+            _log.warning("the limit store is down: %s; this worker counts %s on its own", reason, share)
+        else:
+            # The same outage for this worker's shares: not all that was admitted alone is debited yet.
+            _log.warning("the limit store is down again: %s", reason)
+        self._enter(Phase.DOWN)
+        self.fallen.set()
+
+    def come_back(self) -> None:
+        """A probe was answered in time: the store is asked again, but this worker's share holds as well."""
+        self._enter(Phase.RETURNING)
+
+    def be_up(self) -> None:
+        """The store alone counts again."""
+        _log.warning("the limit store is up again")
+        self._enter(Phase.UP)
+
+    def start(self, companions: Iterable[Callable[["RedisLimits"], Awaitable[None]]]) -> None:
+        """Run these beside the checks until `close`."""
+        self._companions += [asyncio.ensure_future(companion(self)) for companion in companions]
 
     async def close(self) -> None:
         """End what is under way, and all connections."""
-        if self._waiting is not None:
-            self._waiting.end("the store is closed")
-            self._waiting = None
+        for turn in self._queue:
+            turn.end("the store is closed")
+        self._queue.clear()
         calls = dict(self._calls)
         for call, turn in calls.items():
             call.cancel()
             turn.end("the store is closed")  # a call that has not begun would not do it
-        await asyncio.gather(*calls, return_exceptions=True)
-        await self._client.aclose()
+        for companion in self._companions:
+            companion.cancel()
+        await asyncio.gather(*calls, *self._companions, return_exceptions=True)
+        await self.client.aclose()
 
     def __repr__(self) -> str:
-        state = "down" if self._is_down else "up"
-        return f"<RedisLimits {state}, {len(self._calls)} calls under way>"
+        return f"<RedisLimits {self.phase.value}, {len(self._calls)} calls under way>"
+
+    def _enter(self, phase: Phase) -> None:
+        self.phase = phase
+        if self._on_phase is not None:
+            self._on_phase(phase)
 
     def _flush(self) -> None:
         # Past this many calls the next checks gather until one ends, and so make larger ones.
-        if self._waiting is None or len(self._calls) >= CALLS_AT_ONCE:
-            return
-        turn, self._waiting = self._waiting, None
-        call = asyncio.get_running_loop().create_task(self._send(turn))
-        self._calls[call] = turn
-        call.add_done_callback(self._call_ended)
+        while self._queue and len(self._calls) < CALLS_AT_ONCE:
+            turn = self._queue.popleft()
+            call = asyncio.get_running_loop().create_task(self._send(turn))
+            self._calls[call] = turn
+            call.add_done_callback(self._call_ended)
 
     def _call_ended(self, call: asyncio.Task[None]) -> None:
         del self._calls[call]
@@ -133,71 +265,55 @@ class RedisLimits:
 
     async def _send(self, turn: _Turn) -> None:
         try:
-            if self._is_cluster:
-                await asyncio.gather(*map(self._call, _group_by_slot(turn.checks)))
-            else:
-                await self._call(turn.checks)
-            if not turn.is_late:
-                self._came_up()
+            await self.call(turn.checks)
         except Exception as error:  # whatever the client raises, every check has to be answered
-            self._went_down(f"{type(error).__name__}: {error}")
+            if not turn.is_late:
+                self.go_down(f"{type(error).__name__}: {error}")
         finally:
             turn.end("the store failed")
 
-    async def _call(self, checks: list[_Check]) -> None:
-        arguments: list[str | int] = [check.key for check in checks]
-        arguments.append("" if self._now_ms is None else self._now_ms())
-        for check in checks:
-            arguments += (check.cost, len(check.windows))
-            for window in check.windows:
-                arguments += (window.limit, window.period_ms)
-        try:
-            reply = await self._client.evalsha(_SCRIPT_SHA, len(checks), *arguments)
-        except NoScriptError:
-            reply = await self._client.eval(_SCRIPT, len(checks), *arguments)
-        numbers = iter(reply)
-        for check in checks:
-            decision = _read_decision(numbers, check.windows)
-            if not check.future.done():
-                check.future.set_result(decision)
+    async def _call(self, checks: Sequence[Check], server: int) -> None:
+        local = self.local
+        sent_ms = local.now_ms()
+        not_after: str | int = ""
+        clock = self._clocks.get(server)
+        if clock is not None and sent_ms - clock[1] < _CLOCK_HOLDS_MS:
+            not_after = sent_ms + clock[0] + round(DEADLINE_S * 1000)
+        now = "" if self._now_ms is None else self._now_ms()
+        arguments = (now, not_after if now == "" else "", *[check.text() for check in checks])
+        at_ms, *answers = await run_script(self.client, _TAKE, [check.name for check in checks], arguments)
+        came_ms = local.now_ms()
+        self._clocks[server] = (at_ms - came_ms, came_ms)
+        if not answers:
+            raise LateError(f"the call was more than {DEADLINE_S * 1000:.0f} ms on its way")
+        self.has_answered()
+        for check, answer in zip(checks, answers, strict=True):
+            taken, *texts = answer.split()
+            debts = [int(text) for text in texts]
+            check.share.learn(check.windows, debts, at_ms, came_ms)
+            is_allowed = taken == b"1"
+            future = check.future
+            if future is None:
+                check.share.owed -= check.cost
+            elif not future.done():
+                future.set_result(decide(is_allowed, check.windows, check.cost, debts))
+            elif check.is_late and is_allowed:
+                check.share.owed -= check.cost
 
     def _expire(self, turn: _Turn) -> None:
+        loop = asyncio.get_running_loop()
+        if turn.graces and loop.time() - turn.due_s > _LAG_S * (1 + _GRACES - turn.graces):
+            # The loop was busy with something else; what has arrived meanwhile is read before the next timers.
+            turn.graces -= 1
+            turn.deadline = loop.call_later(_LAG_S, self._expire, turn)
+            return
         turn.is_late = True
-        if turn is self._waiting:
-            self._waiting = None
+        if turn in self._queue:
+            self._queue.remove(turn)
         reason = f"no answer within {DEADLINE_S * 1000:.0f} ms"
+        self.go_down(reason)
         turn.end(reason)
-        self._went_down(reason)
-
-    def _went_down(self, reason: str) -> None:
-        if not self._is_down:
-            _log.warning("the limit store is down: %s", reason)
-        self._is_down = True
-        self._is_probing = False
-        self._retry_at_s = asyncio.get_running_loop().time() + DOWN_FOR_S
-
-    def _came_up(self) -> None:
-        if self._is_down:
-            _log.warning("the limit store is up again")
-        self._is_down = self._is_probing = False
 
 
-def _group_by_slot(checks: list[_Check]) -> Iterable[list[_Check]]:
-    by_slot: dict[int, list[_Check]] = {}
-    for check in checks:
-        by_slot.setdefault(key_slot(check.key.encode()), []).append(check)
-    return by_slot.values()
-
-
-def _read_decision(numbers: Iterable[int], windows: tuple[Window, ...]) -> Decision:
-    take = iter(numbers).__next__
-    is_allowed = take() == 1
-    return Decision(
-        is_allowed,
-        tuple(WindowState(window.limit, window.period_ms, take(), take(), take()) for window in windows),
-    )
-
-
-@lru_cache(1024)
-def _signature(windows: tuple[Window, ...]) -> str:
-    return ",".join(f"{window.limit}/{window.period_ms}" for window in windows)
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -43,13 +43,16 @@ class Opened:
     is_cluster: bool
 
 
-def open_client(url: str) -> Opened:
-    """The client of a store URL, except `memory://`. Raises ValueError, which never shows the URL."""
+def open_client(url: str, socket_timeout_s: float | None = None) -> Opened:
+    """The client of a store URL, except `memory://`. Raises ValueError, which never shows the URL.
+
+    socket_timeout_s: how long a reply is waited for, if not SOCKET_TIMEOUT_S.
+    """
     store = parse_store_url(url)
     if store.kind == "memory":
         raise ValueError("memory:// is no Redis")
     options: dict[str, Any] = {
-        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_timeout": SOCKET_TIMEOUT_S if socket_timeout_s is None else socket_timeout_s,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         # Retries would break the deadline; what a breaker answers is better than what a second try would.
         "retry": Retry(NoBackoff(), 0),

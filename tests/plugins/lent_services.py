@@ -10,6 +10,8 @@ from pydantic import TypeAdapter
 from gateway.config.offline import NothingKept
 from gateway.core.headers import Headers
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, Reply, RouteInfo
+from gateway.stores.in_flight import WorkerInFlight
+from gateway.stores.local import LocalLimits
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.memory_claims import MemoryClaims
 
@@ -42,11 +44,13 @@ class LentServices:
         self.identity = identity or IdentityClaims()
         self.now_s = 1_000_000.0
         self.limits: Any = MemoryLimits(self.now_ms)
-        self.local_limits: Any = MemoryLimits(self.now_ms)
+        self.local_limits: Any = LocalLimits(self.now_ms, workers=4)
         self.claims: Any = MemoryClaims(self.monotonic)
         self.kept: Any = NothingKept()
         self.spawned: list[Any] = []
         self.refetched: list[tuple[Exchange, dict[str, Any]]] = []
+        self.live_workers = 1
+        self.in_flight: Any = WorkerInFlight(lambda: self.live_workers)
         self.metrics = LentMetrics()
         self.log = logging.getLogger("gateway.plugins.test")
         self.worker_count = 4

@@ -10,6 +10,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.identity import Identity
 from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import Exchange, PolicyError, Reply, StoreDown
+from gateway.stores.memory import MemoryLimits
 from plugins.limit import Limit
 from tests.plugins.lent_services import ROUTE, LentServices, build, exchange_of
 
@@ -208,11 +209,12 @@ class TestWithoutTheStore:
             await self.ask(plugin, exchange := exchange_of())
         assert exchange.verdicts == {"limit": "passed_local"}
         assert lines_of(plugin, exchange) == {
-            b"ratelimit-policy": b'"20-min";q=20;w=60',
+            b"ratelimit-policy": b'"20-min";q=20;w=60;degraded',
             b"ratelimit": b'"20-min";r=0;t=60',
         }
-        with pytest.raises(GatewayError, match="rate_limited"):
+        with pytest.raises(GatewayError, match="rate_limited") as caught:
             await self.ask(plugin, exchange)
+        assert dict(caught.value.headers)[b"ratelimit-policy"].endswith(b";degraded")
         assert exchange.verdicts == {"limit": "limited_local"}
 
     async def test_the_share_is_one_at_least(self, services: LentServices) -> None:
@@ -236,11 +238,12 @@ class TestWithoutTheStore:
 async def test_an_answer_that_comes_later_is_the_same() -> None:
     services = LentServices()
     plain = build(Limit, "1/min", services)
+    plain_store = MemoryLimits(services.now_ms)
 
     class Later:
         def take(self, *args: Any) -> Awaitable[Decision]:
             async def answer() -> Decision:
-                decision = services.local_limits.take(*args)
+                decision = plain_store.take(*args)
                 assert isinstance(decision, Decision)
                 return decision
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from gateway.stores.redis import RedisLimits, open_store
+from gateway.stores.redis_pulse import pulse
 from tests.stores.redis_server import RedisServer
 
 
@@ -24,11 +25,12 @@ def own_redis() -> Iterator[RedisServer]:
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Callable[..., RedisLimits]]:
-    """`open_store`, with every store closed at the end of the test."""
+    """`open_store`, with stores that find out by themselves when theirs is back, and are closed with the test."""
     stores: list[RedisLimits] = []
 
     def open_one(*args: object, **options: object) -> RedisLimits:
         stores.append(open_store(*args, **options))  # type: ignore[arg-type]
+        stores[-1].start([pulse])
         return stores[-1]
 
     yield open_one

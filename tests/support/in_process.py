@@ -17,6 +17,7 @@ from gateway.plugin_api import Exchange, Plugin, Reply
 from gateway.proxy.forward import Forwarder
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.kept_replies import KeptReplies
 from gateway.stores.local_replies import LocalReplies
 from gateway.stores.memory import MemoryLimits
@@ -119,6 +120,7 @@ class Worker:
             identity=loaded.table.identity.claims(),
             claims=MemoryClaims(time.monotonic),
             limits=self._limits,
+            in_flight=WorkerInFlight(lambda: 1),
             local_limits=self._limits,
             kept=self.kept,
             metrics=self.metrics,

@@ -1,72 +1,104 @@
 -- Token buckets: takes tokens for many checks in one call. For each check: from every window, or from none.
 -- The arithmetic is that of gateway/core/rate_limit.py, in whole numbers below 2^53.
 --
--- KEYS[i]  the record of check i: "debt at debt at ...", one pair for each window, in the order of the windows.
---          debt: token-milliseconds; at: milliseconds since the epoch.
--- ARGV     now in milliseconds, or "" for this server's own clock; then for each check:
---          cost, number of windows, and for each window: limit, period in milliseconds.
--- Returns  for each check: 1 taken, 0 not; then for each window: remaining, reset_ms, retry_after_ms.
+-- KEYS[i]    the record of check i: "debt told at debt told at ...", three numbers for each window, in their order.
+--            debt: token-milliseconds; told: what the channel was last told of it, paid back since like the debt;
+--            at: milliseconds since the epoch.
+-- ARGV[1]    now in milliseconds, or "" for this server's own clock.
+-- ARGV[2]    by this server's clock, when the caller stops waiting; "" for never. After that nothing is taken, so a call
+--            that was late costs nobody anything.
+-- ARGV[2+i]  check i: "kind cost at limit period debt limit period debt ...". kind: 0 takes what there is, 1 takes in any
+--            case (what a worker admitted alone). cost: tokens; 0 looks only. at, and for each window debt: what the
+--            caller knows of the bucket; the server may have lost its memory meanwhile.
+-- Returns    now in milliseconds; then for each check "1 debt debt ..." where it was taken, else "0 debt debt ...".
+--            Only now, where it was too late.
 --
+-- Whenever a debt has grown by a tenth of its limit over what is told, the channel limit:told gets the name and the
+-- debts, so that every worker always knows nine tenths of each bucket (gateway/decisions/0010).
 -- A record expires by itself a minute after all its buckets are full, which is the same as no record.
 
 local MARGIN_MS = 60000
+local TOLD_PARTS = 10
+local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
 local now = tonumber(ARGV[1])
 if not now then
   local time = redis.call('TIME')
-  now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  now = tonumber(time[1]) * 1000 + floor(tonumber(time[2]) / 1000)
+end
+local not_after = tonumber(ARGV[2])
+if not_after and now > not_after then
+  return {now}
 end
 
-local reply = {}
-local position = 2
-for _, key in ipairs(KEYS) do
-  local cost, count = tonumber(ARGV[position]), tonumber(ARGV[position + 1])
-  position = position + 2
-
-  local stored = {}
-  local record = redis.call('GET', key)
-  if record then
-    for number in string.gmatch(record, '%d+') do
-      stored[#stored + 1] = tonumber(number)
-    end
+local function numbers(text)
+  local found = {}
+  for number in string.gmatch(text, '%d+') do
+    found[#found + 1] = tonumber(number)
   end
+  return found
+end
 
+-- No more than two periods count, so that the product stays exact; no debt is larger.
+local function paid(debt, since, limit, period)
+  return max(0, debt - min(max(now - since, 0), 2 * period) * limit)
+end
+
+local reply = {now}
+local news = {}
+for i, key in ipairs(KEYS) do
+  local check = numbers(ARGV[2 + i])
+  local is_forced, cost, known_at = check[1] == 1, check[2], check[3]
+  local record = redis.call('GET', key)
+  local stored = record and numbers(record) or {}
+
+  local count = (#check - 3) / 3
+  local debts, tolds, times = {}, {}, {}
   local is_allowed = true
-  local limits, periods, debts, times = {}, {}, {}, {}
-  for i = 1, count do
-    local limit, period = tonumber(ARGV[position]), tonumber(ARGV[position + 1])
-    position = position + 2
-    local debt, at = stored[2 * i - 1], stored[2 * i]
+  for w = 1, count do
+    local limit, period, known = check[3 * w + 1], check[3 * w + 2], check[3 * w + 3]
+    local debt, told, at = stored[3 * w - 2], stored[3 * w - 1], stored[3 * w]
     if at then
-      -- No more than a period counts, so that the product stays exact.
-      local elapsed = math.min(math.max(now - at, 0), period)
-      debt = math.max(0, debt - elapsed * limit)
-      at = math.max(now, at)
+      debt, told, at = paid(debt, at, limit, period), paid(told, at, limit, period), max(now, at)
     else
-      debt, at = 0, now
+      debt, told, at = 0, 0, now
+    end
+    if known > 0 then
+      debt = max(debt, paid(known, known_at, limit, period))
     end
     if debt + cost * period > limit * period then
       is_allowed = false
     end
-    limits[i], periods[i], debts[i], times[i] = limit, period, debt, at
+    debts[w], tolds[w], times[w] = debt, told, at
   end
+  is_allowed = is_allowed or is_forced
 
-  reply[#reply + 1] = is_allowed and 1 or 0
-  local parts = {}
-  local full_in = 0
-  for i = 1, count do
-    local limit, period, debt = limits[i], periods[i], debts[i]
-    local missing = debt + (cost - limit) * period
+  local answer, parts = {is_allowed and '1' or '0'}, {}
+  local full_in, is_news = 0, false
+  for w = 1, count do
+    local limit, period = check[3 * w + 1], check[3 * w + 2]
     if is_allowed then
-      debt = debt + cost * period
+      -- One period more than a full bucket's worth is as long as a caller may have to wait for what was admitted alone.
+      debts[w] = min(debts[w] + cost * period, 2 * limit * period)
     end
-    local reset = math.ceil(debt / limit)
-    reply[#reply + 1] = math.floor((limit * period - debt) / period)
-    reply[#reply + 1] = reset
-    reply[#reply + 1] = math.max(0, math.ceil(missing / limit))
-    parts[i] = string.format('%.0f %.0f', debt, times[i])
-    full_in = math.max(full_in, reset + times[i] - now)
+    if debts[w] - tolds[w] >= limit * period / TOLD_PARTS then
+      is_news = true
+    end
+    answer[w + 1] = string.format('%.0f', debts[w])
+    full_in = max(full_in, ceil(debts[w] / limit) + times[w] - now)
   end
-  redis.call('SET', key, table.concat(parts, ' '), 'PX', string.format('%.0f', full_in + MARGIN_MS))
+  for w = 1, count do
+    parts[w] = string.format('%.0f %.0f %.0f', debts[w], is_news and debts[w] or tolds[w], times[w])
+  end
+  if is_news then
+    news[#news + 1] = {key, table.concat(answer, ' ', 2)}
+  end
+  if cost > 0 or is_news then
+    redis.call('SET', key, table.concat(parts, ' '), 'PX', string.format('%.0f', full_in + MARGIN_MS))
+  end
+  reply[#reply + 1] = table.concat(answer, ' ')
+end
+if #news > 0 then
+  redis.call('PUBLISH', 'limit:told', cjson.encode({string.format('%.0f', now), news}))
 end
 return reply
