@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from gateway.plugin_api import StoreDown
 from gateway.stores.redis_client import CONNECT_TIMEOUT_S, Client
@@ -26,6 +26,8 @@ CALLS_AT_ONCE = 16
 # unread in the socket, and the call gets its deadline once more.
 _LOOP_LATE_S = 0.01
 _EXTENSIONS_MAX = 8
+# Before version 7 a script's error has this in the middle, and no class of its own.
+_FULL = "OOM command not allowed"
 
 _log = logging.getLogger("gateway.stores")
 
@@ -94,10 +96,12 @@ class RedisLink:
             try:
                 result = task.result()
             except Exception as error:
+                if isinstance(error, ResponseError) and _FULL in str(error):
+                    # It refuses what is new (deploy/redis/redis.conf), and still answers about the rest.
+                    self._came_up()
+                    raise StoreDown("the store is full") from None
                 raise self._went_down(f"{type(error).__name__}: {error}") from None
-            if self._is_down:
-                _log.warning("%s is up again", self._what)
-            self._is_down = self._is_probing = False
+            self._came_up()
             return result
 
     async def close(self) -> None:
@@ -113,6 +117,11 @@ class RedisLink:
             return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self._client.eval(script.text, len(keys), *keys, *arguments)
+
+    def _came_up(self) -> None:
+        if self._is_down:
+            _log.warning("%s is up again", self._what)
+        self._is_down = self._is_probing = False
 
     def _went_down(self, reason: str) -> StoreDown:
         if not self._is_down:

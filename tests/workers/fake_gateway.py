@@ -47,8 +47,9 @@ class FakeGateway:
         say(f"heard {purge['tags']}")
 
     async def purge(self, purge: Mapping[str, Any]) -> str:
-        self._tell(purge)
+        # In this order, so that nobody says "heard" before.
         say(f"purged {purge['tags']}")
+        self._tell(purge)
         return "the store is down" if "down" in purge["tags"] else ""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
