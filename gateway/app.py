@@ -23,13 +23,14 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply, StoreDown
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, Plugin, RateLimitStore, Reply, StoreDown
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
 from gateway.upstreams.registry import Registry, UpstreamShape
 
@@ -49,6 +50,7 @@ class Services:
         limits: RateLimitStore,
         local_limits: RateLimitStore,
         kept: LentReplies,
+        claims: ClaimStore,
         metrics: WorkerMetrics,
         worker_count: int,
         background: "Background",
@@ -60,6 +62,7 @@ class Services:
         self.limits = limits
         self.local_limits = local_limits
         self.kept = kept
+        self.claims = claims
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
@@ -161,6 +164,7 @@ class ServingGateway:
             loaded.table.gateway.store, loaded.table.gateway.cache.l1, evictions, tell
         )
         self._background = Background(self._refetch)
+        self._claims = _open_claims(loaded.table.gateway.store)
         self._closers: list[Any] = []
         forwarder = Forwarder(loop)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
@@ -206,7 +210,8 @@ class ServingGateway:
         for tunnel in list(self._state.tunnels):
             tunnel.close()
         await self._background.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._purges, self.kept, self._store):
+        own = (self._purges, self.kept, self._claims, self._store)
+        for part in (*self.current.snapshot.plugins, *self._closers, *own):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
@@ -284,6 +289,7 @@ class ServingGateway:
                 limits=self._store,
                 local_limits=self._local_limits,
                 kept=self.kept,
+                claims=self._claims,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 background=self._background,
@@ -358,6 +364,14 @@ def _open_limits(url: str) -> RateLimitStore:
     from gateway.stores.redis import open_store
 
     return open_store(url)
+
+
+def _open_claims(url: str) -> ClaimStore:
+    if url == "memory://":
+        return MemoryClaims(time.monotonic)
+    from gateway.stores.redis_claims import open_claims
+
+    return open_claims(url)
 
 
 def _wall_ms() -> int:

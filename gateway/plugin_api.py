@@ -273,6 +273,18 @@ class RateLimitStore(Protocol):
         """Take `cost` tokens from every window of the key, or from none. Raises StoreDown, at once or when awaited."""
 
 
+class ClaimStore(Protocol):
+    """Values that belong to whoever claimed their key first, until they end by themselves."""
+
+    async def claim(self, key: str, value: bytes, for_s: float) -> bytes | None:
+        """Write the value for so long and return None; or return the value that stands there. Raises StoreDown."""
+
+    async def replace(self, key: str, value: bytes, new: bytes, for_s: float) -> bool:
+        """Write another value in place of `value`, b"" to free the key, the same to renew it. False, and nothing is
+        done, where that value does not stand there any more. Raises StoreDown.
+        """
+
+
 class StoreDown(Exception):  # noqa: N818 - a state of the store, named as operators know it
     """The shared store did not answer within its deadline, or its breaker is open."""
 
@@ -299,6 +311,10 @@ class PluginServices(Protocol):
     @property
     def kept(self) -> KeptReplies:
         """The replies that this worker and the store keep; it outlives a table."""
+
+    @property
+    def claims(self) -> ClaimStore:
+        """Who was first, over all gateways of the store; with memory://, in this worker."""
 
     @property
     def metrics(self) -> Metrics:

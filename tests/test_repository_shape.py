@@ -34,8 +34,6 @@ TESTED_ELSEWHERE = {
     # and by the snapshot that comes of it.
     "gateway/config/offline.py": "tests/config/test_compile.py",
     "gateway/config/snapshot.py": "tests/config/test_compile.py",
-    # ... it only reads its policy so far.
-    "plugins/idempotency.py": "tests/plugins/test_not_in_force.py",
     # ... all stores of replies have one suite.
     "gateway/stores/memory_replies.py": "tests/stores/test_reply_stores.py",
     "gateway/stores/redis_replies.py": "tests/stores/test_reply_stores.py",

@@ -8,7 +8,17 @@ from gateway.config.load import LoadedTable
 from gateway.core.cache_reply import StoredReply
 from gateway.core.kept_replies import Answer, CacheKey, Purge, Sought, Ticket, Variant
 from gateway.core.rate_limit import Decision, Window
-from gateway.plugin_api import Counter, Exchange, Metrics, Plugin, PluginServices, RateLimitStore, Reply, StoreDown
+from gateway.plugin_api import (
+    ClaimStore,
+    Counter,
+    Exchange,
+    Metrics,
+    Plugin,
+    PluginServices,
+    RateLimitStore,
+    Reply,
+    StoreDown,
+)
 
 T = TypeVar("T")
 
@@ -26,6 +36,14 @@ class _NoMetrics:
 
 class _NoStore:
     def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision:
+        """There is no store here."""
+        raise StoreDown("no store while a table is checked")
+
+    async def claim(self, key: str, value: bytes, for_s: float) -> bytes | None:
+        """There is no store here."""
+        raise StoreDown("no store while a table is checked")
+
+    async def replace(self, key: str, value: bytes, new: bytes, for_s: float) -> bool:
         """There is no store here."""
         raise StoreDown("no store while a table is checked")
 
@@ -70,6 +88,7 @@ class OfflineServices:
         self.limits: RateLimitStore = _NoStore()
         self.local_limits: RateLimitStore = _NoStore()
         self.kept = NothingKept()
+        self.claims: ClaimStore = _NoStore()
         self.metrics: Metrics = _NoMetrics()
         self.log = logging.getLogger(f"plugins.{plugin.name}")
         self.worker_count = 1

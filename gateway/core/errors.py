@@ -103,6 +103,25 @@ LIMIT_STORE_DOWN = _kind("limit_store_down", 503, "Limits cannot be checked now"
 
 # cache
 NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
+# idempotency
+IDEMPOTENCY_KEY_MISSING = _kind(
+    "idempotency_key_missing", 400, "An Idempotency-Key is needed", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_KEY_MALFORMED = _kind(
+    "idempotency_key_malformed", 400, "The Idempotency-Key cannot be read", _POLICY, "http_request_error"
+)
+IDEMPOTENCY_IN_FLIGHT = _kind(
+    "idempotency_in_flight", 409, "The same request is still under way", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_REPLY_NOT_KEPT = _kind(
+    "idempotency_reply_not_kept", 409, "It was carried out before", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_KEY_REUSED = _kind(
+    "idempotency_key_reused", 422, "The Idempotency-Key is another request's", _POLICY, "http_request_denied"
+)
+IDEMPOTENCY_STORE_DOWN = _kind(
+    "idempotency_store_down", 503, "Idempotency keys cannot be checked now", _POLICY, "destination_unavailable"
+)
 
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")

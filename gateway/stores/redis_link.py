@@ -39,11 +39,12 @@ class Script:
 
 
 class RedisLink:
-    """what: the name of this use of Redis in the log."""
+    """what: the name of this use of Redis in the log. deadline_s: of each call, if not DEADLINE_S."""
 
-    def __init__(self, client: Client, what: str) -> None:
+    def __init__(self, client: Client, what: str, deadline_s: float | None = None) -> None:
         self._client = client
         self._what = what
+        self._deadline_s = deadline_s
         self._is_down = False
         self._is_probing = False
         self._retry_at_s = 0.0
@@ -81,14 +82,15 @@ class RedisLink:
             task = loop.create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            deadline_s = DEADLINE_S if self._deadline_s is None else self._deadline_s
             for _ in range(_EXTENSIONS_MAX):
-                due_s = loop.time() + DEADLINE_S
-                await asyncio.wait((task,), timeout=DEADLINE_S)
+                due_s = loop.time() + deadline_s
+                await asyncio.wait((task,), timeout=deadline_s)
                 if task.done() or loop.time() - due_s <= _LOOP_LATE_S:
                     break
             if not task.done():
                 task.add_done_callback(_forget)
-                raise self._went_down(f"no answer within {DEADLINE_S * 1000:.0f} ms")
+                raise self._went_down(f"no answer within {deadline_s * 1000:.0f} ms")
             try:
                 result = task.result()
             except Exception as error:

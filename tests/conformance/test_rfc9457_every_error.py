@@ -16,7 +16,7 @@ import pytest
 from gateway.core.errors import ERRORS
 from tests.support.client import ClientReply, connected
 from tests.support.gateway import SECRET, Rig, rig, token, until
-from tests.support.origin import Received, deaf_endpoint, raw
+from tests.support.origin import Received, answer, deaf_endpoint, raw
 
 TABLE = """
 version: 1
@@ -45,6 +45,7 @@ routes:
 - {id: crossed, match: "/crossed", to: origin, cors: {origins: ["https://good.example"]}}
 - {id: limited, match: "/limited", to: origin, limit: 1/d}
 - {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
+- {id: once, match: "/once", to: origin, idempotency: required}
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
 - {id: nobody, match: "/nobody", to: nobody}
 - {id: deaf, match: "/deaf", to: deaf}
@@ -84,6 +85,29 @@ async def busy(r: Rig) -> ClientReply:
 async def with_script(r: Rig, script: Any) -> ClientReply:
     r.origin.script = script
     return await r.exchange("GET", "/open/")
+
+
+async def keyed(r: Rig, key: str = "k1", body: bytes = b"") -> ClientReply:
+    return await r.exchange("POST", "/once", {"Idempotency-Key": key}, body=body)
+
+
+async def keyed_twice(r: Rig) -> ClientReply:
+    await keyed(r)
+    return await keyed(r, body=b"other")
+
+
+async def keyed_large(r: Rig) -> ClientReply:
+    r.origin.script = answer(bytes(2_000_000))
+    await keyed(r)
+    return await keyed(r)
+
+
+async def keyed_in_flight(r: Rig) -> ClientReply:
+    r.origin.script = silent
+    async with connected(r.gateway.port) as other:
+        other.send(b"POST /once HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k1\r\nContent-Length: 0\r\n\r\n")
+        await until(lambda: bool(r.origin.requests))
+        return await keyed(r)
 
 
 async def second(r: Rig, path: str) -> ClientReply:
@@ -140,6 +164,12 @@ SCENARIOS: dict[str, Scenario] = {
     "origin_refused": lambda r: r.exchange("OPTIONS", "/crossed", PREFLIGHT),
     "rate_limited": lambda r: second(r, "/limited"),
     "limit_store_down": lambda r: r.exchange("GET", "/shared"),
+    "idempotency_key_missing": lambda r: r.exchange("POST", "/once"),
+    "idempotency_key_malformed": lambda r: keyed(r, "a b"),
+    "idempotency_in_flight": keyed_in_flight,
+    "idempotency_reply_not_kept": keyed_large,
+    "idempotency_key_reused": keyed_twice,
+    "idempotency_store_down": keyed,
     "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
     "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),
     "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),
@@ -161,7 +191,7 @@ def test_every_error_has_its_scenario() -> None:
 @pytest.mark.parametrize("code", SCENARIOS)
 async def test_rfc9457_3_every_error_says_what_happened_and_where(code: str) -> None:
     environ = {}
-    if code == "limit_store_down":
+    if code in ("limit_store_down", "idempotency_store_down"):
         environ["STORE"] = "redis://127.0.0.1:1/0"
     table = TABLE.replace("KEYHASH", "0" * 64)
     script = silent if code == "batch_deadline" else None

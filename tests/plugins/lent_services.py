@@ -11,6 +11,7 @@ from gateway.config.offline import NothingKept
 from gateway.core.headers import Headers
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, Reply, RouteInfo
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 
 ROUTE = RouteInfo(id="crm", pattern="/api/v1/crm/*", methods=None, upstream="crm", policies={"auth": "main"})
 
@@ -45,6 +46,7 @@ class LentServices:
         self.kept: Any = NothingKept()
         self.spawned: list[Any] = []
         self.refetched: list[tuple[Exchange, dict[str, Any]]] = []
+        self.claims: Any = MemoryClaims(self.monotonic)
         self.metrics = LentMetrics()
         self.log = logging.getLogger("gateway.plugins.test")
         self.worker_count = 4

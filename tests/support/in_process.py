@@ -18,6 +18,7 @@ from gateway.proxy.pipeline import Current, Pipeline
 from gateway.stores.kept_replies import KeptReplies
 from gateway.stores.local_replies import LocalReplies
 from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.memory_replies import MemoryReplies
 from tests.support.gateway import SECRET
 
@@ -117,6 +118,7 @@ class Worker:
             limits=self._limits,
             local_limits=self._limits,
             kept=self.kept,
+            claims=MemoryClaims(lambda: self.now_s),
             metrics=self.metrics,
             worker_count=1,
             background=self._background,

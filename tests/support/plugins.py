@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from gateway.core.headers import Headers
 from gateway.plugin_api import BodyStream, Exchange, Plugin, Reply, RouteInfo
+from gateway.stores.memory_claims import MemoryClaims
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Plugin)
@@ -42,6 +43,7 @@ class LentServices:
         self.log = logging.getLogger("gateway.test")
         self.worker_count = 1
         self.clock_s = 1000.0
+        self.claims: Any = MemoryClaims(self.monotonic)
         self.dispatched: list[Exchange] = []
         self.on_dispatch: Callable[[Exchange], Any] = lambda exchange: Reply(200)
         self.in_thread: list[str] = []
