@@ -5,7 +5,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
@@ -17,22 +17,20 @@ from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
 from gateway.core.client_address import TrustedProxies
 from gateway.core.kept_replies import KeptReplies as LentReplies
-from gateway.core.kept_replies import Purge, ReplyStore
+from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply
+from gateway.plugin_api import Exchange, IdentityClaims, Plugin, RateLimitStore, Reply, StoreDown
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.pipeline import Current, Pipeline
-from gateway.stores.kept_replies import KeptReplies
-from gateway.stores.local_replies import LocalReplies
 from gateway.stores.memory import MemoryLimits
-from gateway.stores.memory_replies import MemoryReplies
+from gateway.stores.open_replies import open_kept_replies
 from gateway.upstreams.registry import Registry, UpstreamShape
 
 T = TypeVar("T")
@@ -142,8 +140,14 @@ class Background:
 class ServingGateway:
     """One worker's gateway, from compiled table to open port (`workers.RunningGateway`)."""
 
-    def __init__(self, settings: ServeSettings, loaded: LoadedTable, metrics: WorkerMetrics) -> None:
-        """Needs the running event loop. Raises TableInvalid."""
+    def __init__(
+        self,
+        settings: ServeSettings,
+        loaded: LoadedTable,
+        metrics: WorkerMetrics,
+        tell: Callable[[Purge], None] = lambda purge: None,
+    ) -> None:
+        """Needs the running event loop. tell: passes a purge on to the other workers. Raises TableInvalid."""
         loop = self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._metrics = metrics
@@ -152,14 +156,9 @@ class ServingGateway:
         self._registry = Registry(loop, random.Random())
         self._local_limits = MemoryLimits(_wall_ms)
         self._store = _open_limits(loaded.table.gateway.store)
-        self._kept = KeptReplies(
-            LocalReplies(
-                loaded.table.gateway.cache.l1,
-                metrics.counter("gateway_cache_evictions", "Kept replies that had to go for want of room.", layer="l1"),
-            ),
-            _open_replies(loaded.table.gateway.store, loaded.table.gateway.cache.l1),
-            now_s=time.time,
-            tell=_nobody_else,
+        evictions = metrics.counter("gateway_cache_evictions", "Kept replies that went for want of room.", layer="l1")
+        self.kept, self._purges = open_kept_replies(
+            loaded.table.gateway.store, loaded.table.gateway.cache.l1, evictions, tell
         )
         self._background = Background(self._refetch)
         self._closers: list[Any] = []
@@ -206,11 +205,23 @@ class ServingGateway:
         for tunnel in list(self._state.tunnels):
             tunnel.close()
         await self._background.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._kept, self._store):
+        for part in (*self.current.snapshot.plugins, *self._closers, self._purges, self.kept, self._store):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
             await self._access_log.close()
+
+    def hear(self, purge: Mapping[str, Any]) -> None:
+        """A purge of another worker."""
+        self.kept.hear(Purge.of(purge))
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """Drop kept replies everywhere. Returns why that is not done yet, "" where it is."""
+        try:
+            await self.kept.purge(Purge.of(purge))
+        except StoreDown as error:
+            return f"the store is down ({error}); it is told as soon as it answers"
+        return ""
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
@@ -254,6 +265,7 @@ class ServingGateway:
         for name in ("path", "query", "route", "compiled", "params", "identity"):
             setattr(again, name, getattr(exchange, name))
         again.state = state
+        again.is_background = True
         # As if all of them had run: this is no request of the caller's, so nothing is asked or counted of him.
         again.hooks_run = len(exchange.compiled.unwinding)
         total_s = exchange.compiled.total_timeout_s
@@ -270,7 +282,7 @@ class ServingGateway:
                 identity=identity,
                 limits=self._store,
                 local_limits=self._local_limits,
-                kept=self._kept,
+                kept=self.kept,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
                 background=self._background,
@@ -322,11 +334,13 @@ class _AttemptCounters(dict[str, Counter]):
         self[outcome].inc()
 
 
-async def build_gateway(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics) -> ServingGateway:
+async def build_gateway(
+    settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics, tell: Callable[[Mapping[str, Any]], None]
+) -> ServingGateway:
     """A worker's gateway from the sources that the supervisor read (`workers.Build`). Raises TableInvalid."""
     read_file, find_files = from_memory(sources.files)
     loaded = load_table(sources.path, read_file=read_file, find_files=find_files)
-    return ServingGateway(settings, loaded, metrics)
+    return ServingGateway(settings, loaded, metrics, lambda purge: tell(purge._asdict()))
 
 
 def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessLog | None:
@@ -343,14 +357,6 @@ def _open_limits(url: str) -> RateLimitStore:
     from gateway.stores.redis import open_store
 
     return open_store(url)
-
-
-def _open_replies(url: str, size_max: int) -> ReplyStore:
-    return MemoryReplies(size_max, time.monotonic)
-
-
-def _nobody_else(purge: Purge) -> None:
-    """Where there is one worker, or a store that tells all of them."""
 
 
 def _wall_ms() -> int:

@@ -108,6 +108,7 @@ class Exchange:
     Set by the router: path (normal form), query (as sent, without "?"), route, params (decoded path parameters).
     Set by plugins: identity, state[plugin name] for what a plugin keeps between its hooks, verdicts[plugin name] for
     one word in the access log.
+    is_background: nobody waits for it (what is fetched ahead, say), so no limit counts it.
     Set by the forwarder: endpoint, attempts, upstream_s. Set at the end: reply, bytes_out, outcome.
     """
 
@@ -126,6 +127,7 @@ class Exchange:
         "headers",
         "hooks_run",
         "identity",
+        "is_background",
         "is_trusted_peer",
         "method",
         "outcome",
@@ -175,6 +177,7 @@ class Exchange:
         self.peer_ip = peer_ip
         self.client_ip = client_ip
         self.is_trusted_peer = is_trusted_peer
+        self.is_background = False
         self.request_id = request_id
         self.traceparent = traceparent
         self.started_s = started_s

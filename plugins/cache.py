@@ -7,14 +7,13 @@ upstream and the others wait for it. Other policies name kept replies by their `
 """
 
 from collections.abc import Awaitable
-from typing import Annotated, Any, Final, Literal
+from typing import Final
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
-
+from gateway.core.body_copy import BodyCopy
 from gateway.core.cache_control import read_request
 from gateway.core.cache_freshness import Use, judge_use, may_use_on_error
 from gateway.core.cache_invalidation import SAFE_METHODS, invalidated_targets
-from gateway.core.cache_keys import Names, choose_scope, keys_of_target
+from gateway.core.cache_keys import Names, choose_scope, keys_of_target, origin_of
 from gateway.core.cache_reply import CacheRules, StoredReply
 from gateway.core.cache_serving import client_reply
 from gateway.core.cache_status import forward_status, hit_status
@@ -23,9 +22,8 @@ from gateway.core.cache_tags import compile_tags, take_upstream_tags, unknown_pl
 from gateway.core.cache_validation import client_has, conditional_lines, freshen, freshen_by_head, may_keep
 from gateway.core.content_coding import choose_coding
 from gateway.core.errors import NOT_KEPT, GatewayError, Source
-from gateway.core.headers import HeaderBlock, Headers, is_token
+from gateway.core.headers import HeaderBlock, Headers
 from gateway.core.kept_replies import CacheKey, Purge, Sought, Ticket, Variant
-from gateway.core.scalars import Duration, Settings, Size
 from gateway.plugin_api import (
     BodyTransform,
     Exchange,
@@ -38,6 +36,8 @@ from gateway.plugin_api import (
     StoreDown,
     UpstreamCall,
 )
+from plugins.cache_settings import CacheSettings, Policy
+from plugins.cache_warming import Warming
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
 _USABLE: Final = frozenset({Use.FRESH, Use.STALE_ALLOWED, Use.STALE_WHILE_REVALIDATE})
@@ -51,58 +51,6 @@ _HIJACKING: Final = (
 )
 # RFC 5861 section 4
 _FAILURES: Final = frozenset({500, 502, 503, 504})
-
-
-def _field_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if not name.isascii() or not is_token(name.encode()):
-            raise ValueError(f'"{name}" is not a header name')
-    return tuple(dict.fromkeys(name.lower() for name in names))
-
-
-def _statuses(value: dict[int, float]) -> dict[int, float]:
-    for status in value:
-        if not 300 <= status <= 599:
-            raise ValueError(f"{status} is no status of 300 to 599; ttl is for those that succeed")
-    return value
-
-
-class CacheSettings(Settings):
-    """What may be kept. The short form is the time to live."""
-
-    ttl: Duration | None = Field(
-        default=None, description="How long a reply is fresh of which the upstream says nothing; left out: not kept"
-    )
-    override: bool = Field(default=False, description="The ttl counts whatever the upstream says, except no-store")
-    scope: Literal["public", "tenant", "user"] | None = Field(
-        default=None, description="Who shares a kept reply; has to be said where the route has auth"
-    )
-    vary: Annotated[tuple[str, ...], AfterValidator(_field_names)] = Field(
-        default=(), description="Request headers that tell replies apart; x-plan and x-scopes are the verified ones"
-    )
-    stale: Duration = Field(default=0.0, description="How long after that it may be used while it is fetched anew")
-    stale_if_error: Duration = Field(
-        default=0.0, description="How long after that it may be used if the upstream fails"
-    )
-    negative: Annotated[dict[int, Duration], AfterValidator(_statuses)] = Field(
-        default_factory=dict, description="How long errors and redirects are fresh, by status: {404: 5s}"
-    )
-    heuristic: bool = Field(default=False, description="Guess a ttl from Last-Modified where nobody says one")
-    tags: tuple[str, ...] = Field(default=(), description="Names to invalidate it by; may have {tenant} and the like")
-    max_size: Size = Field(default=1 << 20, description="Larger replies pass and are not kept")
-    layers: Annotated[tuple[Literal["l1", "l2"], ...], Field(min_length=1)] = Field(
-        default=("l1", "l2"), description="Where: l1 is each worker's memory, l2 the store"
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> "CacheSettings":
-        if self.override and self.ttl is None:
-            raise ValueError("override needs a ttl to put in place of the upstream's")
-        return self
-
-
-def _read_short(value: Any) -> Any:
-    return {"ttl": value} if isinstance(value, str) else value
 
 
 class _Run:
@@ -127,7 +75,7 @@ class Cache(Plugin):
 
     name = "cache"
     stage = Stage.CACHE
-    Policy = Annotated[CacheSettings, BeforeValidator(_read_short)]
+    Policy = Policy
 
     def __init__(self, policy: CacheSettings, route: RouteInfo, services: PluginServices) -> None:
         has_auth = "auth" in route.policies
@@ -163,6 +111,9 @@ class Cache(Plugin):
         self._find_local = services.kept.find_local
         self._services = services
         self._now = services.now
+        self._warming = services.shared("warming", lambda: Warming(services))
+        if policy.warm is not None:
+            self._warming.add(policy.warm, is_public=policy.scope not in {"tenant", "user"})
         self._refreshing: set[tuple[CacheKey, bytes]] = set()
         counter = services.metrics.counter
         self._count = {
@@ -182,6 +133,8 @@ class Cache(Plugin):
         """Answer from this worker's memory at once, or look further."""
         if exchange.method != "GET" and exchange.method != "HEAD":
             return None
+        if self._warming.is_needed:
+            self._warming.see(exchange)
         key = self._key(exchange)
         if key is None or exchange.body:
             exchange.verdicts["cache"] = "bypass"
@@ -207,7 +160,9 @@ class Cache(Plugin):
         scope = self._scope_of(exchange.identity)
         if scope is None:
             return None
-        scheme, authority = _origin(exchange)
+        scheme, authority = origin_of(
+            exchange.scheme, exchange.authority, exchange.headers, is_trusted=exchange.is_trusted_peer
+        )
         return scope, scheme, authority, exchange.path, exchange.query
 
     def _choose(self, exchange: Exchange, variants: list[Variant]) -> Variant | None:
@@ -457,7 +412,9 @@ class Cache(Plugin):
     def _invalidated(self, exchange: Exchange, reply: Reply) -> tuple[CacheKey, ...]:
         if exchange.method in SAFE_METHODS:
             return ()
-        scheme, authority = _origin(exchange)
+        scheme, authority = origin_of(
+            exchange.scheme, exchange.authority, exchange.headers, is_trusted=exchange.is_trusted_peer
+        )
         targets = invalidated_targets(exchange.method, reply.status, scheme, authority, exchange.target, reply.headers)
         return tuple(key for target in targets for key in keys_of_target(exchange.identity, scheme, authority, target))
 
@@ -491,8 +448,15 @@ class Cache(Plugin):
         reply = exchange.reply
         if run is None or run.storable is None or run.ticket is None or run.ticket.is_over or reply is None:
             return None
+        ticket, storable, tags, status = run.ticket, run.storable, run.tags, reply.status
         # As it is now: what other plugins add after this is for one client.
-        return _Keeping(self, run, run.ticket, run.storable, reply.status, reply.headers.copy())
+        headers = reply.headers.copy()
+
+        def keep(body: bytes) -> None:
+            if not ticket.is_over:
+                self._keep(ticket, storable, status, headers, body, tags)
+
+        return BodyCopy(self._max_size, keep, lambda: self._kept.give_up(ticket, is_kept=False))
 
     def on_finish(self, exchange: Exchange) -> None:
         """Count; and whatever became of it, nobody waits on."""
@@ -503,24 +467,17 @@ class Cache(Plugin):
         if run is not None and run.ticket is not None and not run.ticket.is_over:
             self._kept.give_up(run.ticket)
 
-    def end(self, run: _Run, ticket: Ticket, storable: Storable, status: int, headers: Headers, body: bytes) -> None:
+    def _keep(
+        self, ticket: Ticket, storable: Storable, status: int, headers: Headers, body: bytes, tags: tuple[str, ...]
+    ) -> None:
         """The whole body has passed."""
         headers.remove(b"cache-status")
-        stored = storable.stored(status, headers, body, run.tags)
+        stored = storable.stored(status, headers, body, tags)
         if isinstance(stored, NotStorable):
             self._kept.give_up(ticket, is_kept=False)
             return
         self._vary = stored.vary
         self._kept.keep(ticket, stored)
-
-    def give_up(self, ticket: Ticket) -> None:
-        """It became too large to be kept."""
-        self._kept.give_up(ticket, is_kept=False)
-
-    @property
-    def max_size(self) -> int:
-        """Of a body that is kept, in bytes."""
-        return self._max_size
 
     # -- in the background ------------------------------------------------------------------------------------------
 
@@ -546,58 +503,6 @@ class Cache(Plugin):
             self._refreshing.discard(mark)
             if ticket is not None:
                 self._kept.give_up(ticket)
-
-
-class _Keeping:
-    """A `BodyTransform` that changes nothing and takes the body down, as far as `max_size`."""
-
-    __slots__ = ("_cache", "_headers", "_pieces", "_run", "_size", "_status", "_storable", "_ticket")
-
-    keeps_length = True
-
-    def __init__(
-        self, cache: Cache, run: _Run, ticket: Ticket, storable: Storable, status: int, headers: Headers
-    ) -> None:
-        self._cache = cache
-        self._run = run
-        self._ticket = ticket
-        self._storable = storable
-        self._status = status
-        self._headers = headers
-        self._pieces: list[bytes] = []
-        self._size = 0
-
-    def feed(self, piece: bytes) -> bytes:
-        if not self._ticket.is_over:
-            self._size += len(piece)
-            if self._size > self._cache.max_size:
-                self._pieces.clear()
-                self._cache.give_up(self._ticket)
-            else:
-                self._pieces.append(piece)
-        return piece
-
-    def flush(self) -> bytes:
-        return b""
-
-    def finish(self) -> bytes:
-        if not self._ticket.is_over:
-            body = b"".join(self._pieces)
-            self._cache.end(self._run, self._ticket, self._storable, self._status, self._headers, body)
-        return b""
-
-
-def _origin(exchange: Exchange) -> tuple[str, str]:
-    """The scheme and authority that were asked for. A trusted proxy says for which ones it asks, and the upstream hears
-    it (`proxy/heads.py`).
-    """
-    scheme, authority = exchange.scheme, exchange.authority
-    if exchange.is_trusted_peer:
-        sent = exchange.headers.get(b"x-forwarded-proto")
-        scheme = scheme if sent is None else sent.decode("latin-1")
-        sent = exchange.headers.get(b"x-forwarded-host")
-        authority = authority if sent is None else sent.decode("latin-1")
-    return scheme, authority
 
 
 def _may_use(stored: StoredReply, headers: Headers, now_s: float) -> bool:

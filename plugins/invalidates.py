@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gateway.core.cache_invalidation import SAFE_METHODS, invalidated_targets
-from gateway.core.cache_keys import keys_of_target
+from gateway.core.cache_keys import keys_of_target, origin_of
 from gateway.core.cache_tags import compile_tags, unknown_placeholder
 from gateway.core.errors import GatewayError, Source
 from gateway.core.headers import Headers
@@ -76,7 +76,9 @@ class Invalidates(Plugin):
         return write
 
     async def _drop(self, exchange: Exchange, status: int, headers: Headers) -> None:
-        scheme, authority = exchange.scheme, exchange.authority
+        scheme, authority = origin_of(
+            exchange.scheme, exchange.authority, exchange.headers, is_trusted=exchange.is_trusted_peer
+        )
         targets = invalidated_targets(exchange.method, status, scheme, authority, exchange.target, headers)
         keys = [key for target in targets for key in keys_of_target(exchange.identity, scheme, authority, target)]
         self._dropped.inc()

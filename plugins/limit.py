@@ -112,6 +112,8 @@ class Limit(Plugin):
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         """Take the tokens. Waits only where the store does."""
+        if exchange.is_background:
+            return None
         rule = self._default
         identity = exchange.identity
         if self._plans and identity is not None and identity.plan is not None:

@@ -17,11 +17,11 @@ from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
 from gateway.core.scalars import Claim, Duration, DurationOrNone, Id, Percent, Settings, Size
+from gateway.core.store_url import parse_store_url
 from gateway.plugin_api import IdentityClaims
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_STORE = re.compile(r"memory://|(redis|rediss|redis\+cluster)://[^\s/]+(/\d+)?")
 _HASH_ON = re.compile(r"tenant|user|ip|(header|cookie):[A-Za-z0-9_-]+")
 _RETRY_ON = ("connect", "reset", "timeout")
 
@@ -104,11 +104,10 @@ def _hash_on(value: str) -> str:
 
 
 def _store(value: str) -> str:
-    if not _STORE.fullmatch(value):
-        # Not shown: it may hold a password.
-        raise _invalid(
-            "a store is memory://, redis://host:6379/0, rediss://host:6379/0 or redis+cluster://h1:6379,h2:6379"
-        )
+    try:
+        parse_store_url(value)
+    except ValueError as error:
+        raise _invalid(str(error)) from None
     return value
 
 
@@ -156,7 +155,7 @@ class GatewaySection(Settings):
     store: Annotated[str, AfterValidator(_store)] = Field(
         "memory://",
         repr=False,
-        description="Where limits are counted and replies kept: memory://, redis://, rediss://, redis+cluster://.",
+        description="Where shared state is kept: memory://, redis://, rediss://, redis+sentinel://, redis+cluster://.",
     )
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")

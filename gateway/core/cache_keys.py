@@ -36,6 +36,18 @@ def _user(identity: Identity | None) -> str | None:
     return scope_text(identity.tenant, identity.user)
 
 
+def origin_of(scheme: str, authority: str, request: Headers, *, is_trusted: bool) -> tuple[str, str]:
+    """The scheme and authority that were asked for. A trusted proxy says for which ones it asks, and the upstream hears
+    it (`proxy/heads.py`), so the reply is under these.
+    """
+    if is_trusted:
+        sent = request.get(b"x-forwarded-proto")
+        scheme = scheme if sent is None else sent.decode("latin-1")
+        sent = request.get(b"x-forwarded-host")
+        authority = authority if sent is None else sent.decode("latin-1")
+    return scheme, authority
+
+
 def keys_of_target(identity: Identity | None, scheme: str, authority: str, target: str) -> list[CacheKey]:
     """Where replies for a target may be kept that this caller gets: for all, for the tenant, for the user."""
     raw_path, _, query = target.partition("?")

@@ -30,8 +30,8 @@ def scope_text(tenant: str | None = None, user: str | None = None) -> str:
 class Variant:
     """A kept reply as the worker's memory has it, with what its next hit needs.
 
-    name: what tells it from the other variants of its key. coding: of `upstream_coding`. second, block: the header lines
-    of a hit within that second.
+    name: what tells it from the other variants of its key. coding: of `upstream_coding`. second, block: the header
+    lines of a hit within that second.
     """
 
     __slots__ = ("block", "coding", "name", "second", "stored")

@@ -11,90 +11,32 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable
 from functools import lru_cache
 from importlib.resources import files
-from typing import Any, Protocol, cast
-from urllib.parse import unquote, urlsplit
 
-from redis.asyncio import Redis, RedisCluster
-from redis.asyncio.cluster import ClusterNode
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError
 
 from gateway.core.rate_limit import Decision, Window, WindowState
 from gateway.plugin_api import StoreDown
+from gateway.stores.redis_client import Client, open_client
 
 DEADLINE_S = 0.1
 DOWN_FOR_S = 1.0
-# Over TLS and a long way a connection takes more round trips than a call. The checks that wait for it end at their own
-# deadline, and a later probe finds the connection made.
-CONNECT_TIMEOUT_S = 1.0
 CALLS_AT_ONCE = 4
 
 _SCRIPT = files("gateway.stores").joinpath("scripts/take.lua").read_text()
 _SCRIPT_SHA = hashlib.sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
-_URL_HELP = "write redis://host:6379/0, rediss://… or redis+cluster://host:6379,host:6379"
 
 _log = logging.getLogger("gateway.stores")
 
 
-class Client(Protocol):
-    """What is needed of `redis.asyncio.Redis` or `RedisCluster`."""
-
-    def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Awaitable[Any]:
-        """Run the script; the server keeps it."""
-
-    def evalsha(self, sha: str, numkeys: int, *keys_and_args: Any) -> Awaitable[Any]:
-        """Run a script that the server has. Raises NoScriptError."""
-
-    async def aclose(self) -> None:
-        """Close all connections."""
-
-
 def open_store(url: str, now_ms: Callable[[], int] | None = None) -> "RedisLimits":
-    """The store behind a redis://, rediss:// or redis+cluster:// URL. Connects at the first check.
+    """The store behind a URL (`core/store_url.py`). Connects at the first check.
 
     now_ms: milliseconds since the epoch, instead of the server's own clock. Raises ValueError, which never shows the
     URL, for it may hold a password.
     """
-    # Retries would break the deadline; what the breaker answers is better than what a second try would.
-    options: dict[str, Any] = {
-        "socket_timeout": DEADLINE_S,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
-        "protocol": 2,
-    }
-    try:
-        parts = urlsplit(url)
-        if parts.scheme in {"redis", "rediss"} and parts.hostname:
-            return RedisLimits(cast(Client, Redis.from_url(url, **options)), now_ms=now_ms)
-        if parts.scheme == "redis+cluster":
-            user_info, _, hosts = parts.netloc.rpartition("@")
-            username, _, password = user_info.partition(":")
-            cluster = _Cluster(
-                startup_nodes=[_cluster_node(host) for host in hosts.split(",")],
-                username=unquote(username) or None,
-                password=unquote(password) or None,
-                reinitialize_steps=0,
-                require_full_coverage=False,
-                **options,
-            )
-            return RedisLimits(cast(Client, cluster), is_cluster=True, now_ms=now_ms)
-    except ValueError:
-        raise ValueError(f"the store's URL cannot be read: {_URL_HELP}; %-encode a password's marks") from None
-    raise ValueError(f"the store's URL is of no known kind: {_URL_HELP}")
-
-
-class _Cluster(RedisCluster):
-    """As redis-py has it, without two habits that break calls which are under way together.
-
-    Until its first command has ended it knows no slots and sends commands to any node; and at the fifth redirection it
-    closes all connections (`reinitialize_steps`), where moving the one slot is enough.
-    """
-
-    async def execute_command(self, *args: Any, **kwargs: Any) -> Any:
-        await self.initialize()
-        return await super().execute_command(*args, **kwargs)
+    opened = open_client(url)
+    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms)
 
 
 class _Check:
@@ -259,10 +201,3 @@ def _read_decision(numbers: Iterable[int], windows: tuple[Window, ...]) -> Decis
 @lru_cache(1024)
 def _signature(windows: tuple[Window, ...]) -> str:
     return ",".join(f"{window.limit}/{window.period_ms}" for window in windows)
-
-
-def _cluster_node(text: str) -> ClusterNode:
-    parts = urlsplit(f"//{text}")
-    if not parts.hostname:
-        raise ValueError(text)
-    return ClusterNode(parts.hostname, parts.port or 6379)

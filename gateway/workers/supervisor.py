@@ -29,6 +29,7 @@ _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 5.0
 _SETTLED_S = 5.0
 _KILL_MARGIN_S = 1.0
+_PURGE_TIMEOUT_S = 5.0
 
 _log = logging.getLogger("gateway.workers")
 
@@ -131,6 +132,8 @@ class _Supervisor:
         self._ready_workers = self._metrics.gauge("gateway_workers", "Workers that accept connections.")
         self._restarts = self._metrics.counter("gateway_worker_restarts", "Workers started in place of dead ones.")
         self._is_started = False
+        self._purges: dict[int, asyncio.Future[str]] = {}
+        self._next_purge = 0
         self._all_ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -150,6 +153,29 @@ class _Supervisor:
 
     def config(self) -> Mapping[str, object]:
         return self._description.config
+
+    def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        return self._reader.samples(name)
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """One worker carries it out and tells the store, which tells all; without a shared one, it tells us."""
+        slot = next((slot for slot in self._slots if slot.is_ready), None)
+        if slot is None:
+            return "no worker is ready"
+        number = self._next_purge = self._next_purge + 1
+        waiter = self._purges[number] = asyncio.get_running_loop().create_future()
+        slot.tell({"purge": purge, "number": number})
+        try:
+            return await asyncio.wait_for(waiter, _PURGE_TIMEOUT_S)
+        except TimeoutError:
+            return "the worker does not answer"
+        finally:
+            del self._purges[number]
+
+    def _pass_on(self, sender: _Slot, purge: Mapping[str, Any]) -> None:
+        for slot in self._slots:
+            if slot is not sender:
+                slot.tell({"purge": purge})
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -253,6 +279,10 @@ class _Supervisor:
                 failure = message.get("failed", failure)
                 if "ready" in message:
                     self._on_ready(slot, message["ready"])
+                elif "purge" in message:
+                    self._pass_on(slot, message["purge"])
+                elif "purged" in message and (waiter := self._purges.get(message["purged"])) and not waiter.done():
+                    waiter.set_result(message["failure"])
         exit_code = await process.wait()
         slot.process = None
         slot.control.close()

@@ -33,8 +33,17 @@ class RunningGateway(Protocol):
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting, close idle connections, let exchanges end within timeout_s, close everything."""
 
+    def hear(self, purge: Mapping[str, Any]) -> None:
+        """Another worker has purged kept replies. purge: `core.kept_replies.Purge` as a mapping."""
 
-Build = Callable[[ServeSettings, TableSources, WorkerMetrics], Awaitable[RunningGateway]]
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """Purge kept replies, here and in the store. Returns why that is not done yet, "" where it is."""
+
+
+Tell = Callable[[Mapping[str, Any]], None]
+"""Passes a purge on to the other workers."""
+
+Build = Callable[[ServeSettings, TableSources, WorkerMetrics, Tell], Awaitable[RunningGateway]]
 
 
 def run_worker(control_descriptor: int, build: Build) -> int:
@@ -51,9 +60,9 @@ async def _work(control: socket.socket, build: Build) -> int:
         return 0
     start = json.loads(line)["start"]
     settings = ServeSettings(**start["settings"])
-    told = asyncio.create_task(_until_told(reader, settings.drain_s))
+    up: asyncio.Task[RunningGateway] = asyncio.create_task(_bring_up(settings, start, build, writer))
+    told = asyncio.create_task(_until_told(reader, writer, up, settings.drain_s))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
-    up = asyncio.create_task(_bring_up(settings, start, build))
     waited: list[asyncio.Task[Any]] = [told, up]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     if not up.done():
@@ -76,25 +85,57 @@ async def _work(control: socket.socket, build: Build) -> int:
     return 0
 
 
-async def _bring_up(settings: ServeSettings, start: Mapping[str, Any], build: Build) -> RunningGateway:
+async def _bring_up(
+    settings: ServeSettings, start: Mapping[str, Any], build: Build, writer: asyncio.StreamWriter
+) -> RunningGateway:
     metrics = WorkerMetrics(map_buffer(start["metrics_descriptor"]))
-    gateway = await build(settings, TableSources(**start["sources"]), metrics)
+
+    def tell(purge: Mapping[str, Any]) -> None:
+        # Not drained: purges are few and small, and the supervisor always reads.
+        writer.write(_line({"purge": purge}))
+
+    gateway = await build(settings, TableSources(**start["sources"]), metrics, tell)
     await gateway.start(bind_shared(settings.host, settings.port))
     return gateway
 
 
-async def _until_told(reader: asyncio.StreamReader, default_s: float) -> float:
+async def _until_told(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, up: asyncio.Task[RunningGateway], default_s: float
+) -> float:
     """Until the supervisor says drain, or is gone. Returns how many seconds the drain may take."""
+    purging: set[asyncio.Task[None]] = set()
     with suppress(ConnectionError):
         async for line in reader:
             message = json.loads(line)
             if "drain" in message:
                 return float(message["drain"])
+            # A worker that is not up yet keeps nothing that could be purged.
+            if "purge" in message and up.done() and not up.cancelled() and up.exception() is None:
+                if "number" not in message:
+                    up.result().hear(message["purge"])
+                    continue
+                task = asyncio.create_task(_purge(up.result(), writer, message))
+                purging.add(task)
+                task.add_done_callback(purging.discard)
     return default_s
 
 
+async def _purge(gateway: RunningGateway, writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
+    """Carry a purge of the operators out, and say so."""
+    try:
+        failure = await gateway.purge(message["purge"])
+    except Exception as error:
+        _log.exception("a purge failed")
+        failure = type(error).__name__
+    await _send(writer, {"purged": message["number"], "failure": failure})
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
 async def _send(writer: asyncio.StreamWriter, message: Mapping[str, object]) -> None:
-    writer.write(json.dumps(message).encode() + b"\n")
+    writer.write(_line(message))
     # Without a supervisor there is nobody to tell; `_until_told` sees the same.
     with suppress(ConnectionError):
         await writer.drain()

@@ -6,7 +6,9 @@ from gateway.admin.app import make_admin_app, text_table
 class View:
     def __init__(self) -> None:
         self.reasons = []
-        self.is_broken = False
+        self.counters = {}
+        self.purged = []
+        self.failure = ""
 
     def reasons_not_ready(self):
         return self.reasons
@@ -19,6 +21,13 @@ class View:
             {"id": "crm", "methods": ["GET", "HEAD"], "path": "/api/v1/crm/*", "to": "crm"},
             {"id": "teapot", "methods": [], "path": "/status", "to": None},
         ]
+
+    def samples(self, name):
+        return self.counters.get(name, [])
+
+    async def purge(self, purge):
+        self.purged.append(purge)
+        return self.failure
 
     def config(self):
         return {"version": 1, "auth": {"payaid": {"jwt": {"secret": "${env:JWT_SECRET}"}}}}

@@ -24,7 +24,10 @@ DURATION_HINT = "write it like 30s, 250ms, 5m, 24h or 7d"
 CAUSE_HINT = "write connect, reset, timeout or a status of 500 to 599"
 ID_HINT = "write it like crm-write: a small letter, then small letters, digits and -"
 NOPE_HINT = "set it, or write ${env:NOPE:-default}"
-STORE_HINT = "a store is memory://, redis://host:6379/0, rediss://host:6379/0 or redis+cluster://h1:6379,h2:6379"
+STORE_HINT = (
+    "a store is memory://, redis://host:6379/0, rediss://host:6379/0, "
+    "redis+sentinel://host:26379,host:26379/master/0 or redis+cluster://host:6379,host:6379"
+)
 STRIP_HINT = "write what it begins with, or rewrite: none"
 TIE_HINT = "tell them apart by path, host, methods, headers or query"
 ROUTE_KEYS = "auth, body_max, id, keep, mark, match, respond, retry, rewrite, stamp, timeout, to"
@@ -226,6 +229,15 @@ MISTAKES = {
     "a store that is none": (
         edit(("defaults:", "gateway: {store: 'redis:/user:pw@h:6379'}\ndefaults:")),
         [f"4:18: invalid_value: {STORE_HINT}"],
+    ),
+    "a store whose parts are wrong": (
+        edit(("defaults:", "gateway: {store: 'redis+sentinel://:pw@h:26379'}\ndefaults:")),
+        [
+            (
+                "4:18: invalid_value: the store's URL lacks the name of the master that the sentinels watch; "
+                "write it like redis+sentinel://host:26379,host:26379/master/0"
+            )
+        ],
     ),
     "networks that are none": (
         edit(("defaults:", "gateway: {trusted_proxies: [10.0.0.1/8, all]}\ndefaults:")),

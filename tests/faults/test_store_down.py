@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from redis.asyncio import Redis
 
+from tests.stores.redis_sentinel import RedisSentinelServers
 from tests.stores.redis_server import RedisServer
 from tests.support.client import RawClient
 from tests.support.gateway import rig
@@ -75,3 +77,23 @@ async def test_a_store_that_is_frozen_and_thaws(redis: RedisServer) -> None:
         while (await r.client.request("GET", "/closed")).status == 503:
             await asyncio.sleep(0.05)
         assert await statuses(r.client, "/open", 4) == [200, 200, 200, 429]
+
+
+async def test_while_sentinels_fail_over_policies_hold_and_then_the_count_goes_on() -> None:
+    servers = RedisSentinelServers()
+    servers.start()
+    try:
+        async with rig(TABLE, environ={"STORE": servers.url}) as r:
+            assert await statuses(r.client, "/closed", 1) == [200]
+            async with Redis.from_url(servers.master.url) as admin:
+                assert await admin.wait(1, 5_000) == 1
+            servers.master.freeze()
+            await assert_as_policies_say(r.client)
+            # The sentinel names the replica, and the breaker asks again after a second.
+            while (await r.client.request("GET", "/closed")).status == 503:
+                await asyncio.sleep(0.05)
+            assert servers.has_failed_over()
+            assert await statuses(r.client, "/closed", 2) == [200, 429], "3 a day: one before, two after"
+            assert await statuses(r.client, "/open", 4) == [200, 200, 200, 429]
+    finally:
+        servers.kill()

@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from gateway.core.headers import Headers
 from gateway.config.offline import NothingKept
+from gateway.core.headers import Headers
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, Reply, RouteInfo
 from gateway.stores.memory import MemoryLimits
 

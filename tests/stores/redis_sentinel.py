@@ -3,6 +3,8 @@
 import tempfile
 from pathlib import Path
 
+from redis import Redis
+
 from tests.stores.redis_server import RedisServer, free_port
 
 NAME = "mymaster"
@@ -10,7 +12,7 @@ _DOWN_AFTER_MS = 300
 
 
 class RedisSentinelServers:
-    """The test kills or freezes `master` and waits with `wait_until_failed_over`; `replica` is then the master."""
+    """A test kills or freezes `master` and waits until `has_failed_over`; `replica` is then the master."""
 
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory()
@@ -40,9 +42,10 @@ class RedisSentinelServers:
         self.sentinel.launch()
         self.sentinel.wait_until_it_says("+slave slave")
 
-    def wait_until_failed_over(self) -> None:
-        """Until the sentinel names the replica as the master. Blocks: call it in a thread beside a running loop."""
-        self.sentinel.wait_until_it_says("+switch-master")
+    def has_failed_over(self) -> bool:
+        """Whether the sentinel names the replica as the master."""
+        with Redis(port=self.sentinel.port) as sentinel:
+            return int(sentinel.sentinel_get_master_addr_by_name(NAME)[1]) == self.replica.port
 
     def kill(self) -> None:
         """End all of it, and its files. Harmless if it does not run."""

@@ -126,30 +126,20 @@ async def test_close_answers_what_is_under_way(shared_url: str, key: str, opened
             await check
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "memcached://h:1",
-        "redis://",
-        "redis://user:s3cret/word@h:port/0",
-        "redis+cluster://u:s3cret@",
-        "redis+cluster://s3cret@h:x",
-    ],
-)
-def test_a_bad_url_is_refused_without_being_shown(url: str) -> None:
-    with pytest.raises(ValueError, match="redis://host:6379/0") as caught:
-        open_store(url)
+async def test_a_bad_url_is_refused_without_being_shown() -> None:
+    with pytest.raises(ValueError, match="write it like redis://host:6379/0") as caught:
+        open_store("redis://user:s3cret/word@h:port/0")
     assert "s3cret" not in str(caught.value)
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert caught.value.__suppress_context__
 
 
 async def test_on_a_cluster_checks_go_by_slot(shared_cluster: RedisClusterServers, key: str, opened: Opener) -> None:
-    names = [f"{key}:{number}" for number in range(7)]
+    names = [f"{key}:{number}" for number in range(40)]
     slots = {key_slot(f"limit:{name}:60/60000,1000/3600000".encode()) for name in names}
     assert len({shared_cluster.node_of(slot).port for slot in slots}) == 3, "every node has its share"
     store = opened(shared_cluster.url)
-    decisions = await asyncio.gather(*(store.take(names[number % 7], FREE) for number in range(7 * 61)))
-    assert sum(decision.is_allowed for decision in decisions) == 7 * 60
+    decisions = await asyncio.gather(*(store.take(name, FREE) for name in names * 61))
+    assert sum(decision.is_allowed for decision in decisions) == 40 * 60
 
 
 async def test_a_cluster_of_one_node_is_a_cluster(tmp_path: Path, opened: Opener) -> None:

@@ -10,6 +10,7 @@ import pytest
 from gateway.core.rate_limit import Window, WindowState
 from gateway.plugin_api import StoreDown
 from gateway.stores import redis as redis_store
+from gateway.stores import redis_client
 from gateway.stores.redis import RedisLimits
 from tests.stores.redis_server import RedisServer
 
@@ -136,10 +137,11 @@ async def test_a_burst_on_a_frozen_server_ends_within_one_deadline(
 
 
 async def test_the_deadline_is_the_stores_own_whatever_the_clients_is(
-    own_redis: RedisServer, key: str, opened: Opener
+    own_redis: RedisServer, key: str, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(redis_client, "SOCKET_TIMEOUT_S", 5.0)
     own_redis.start()
-    store = opened(f"{own_redis.url}?socket_timeout=5")
+    store = opened(own_redis.url)
     await assert_comes_back(store, key)
     own_redis.freeze()
     await assert_down_in_time(store, key)
