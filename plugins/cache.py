@@ -13,14 +13,13 @@ from gateway.core.body_copy import BodyCopy
 from gateway.core.cache_control import read_request
 from gateway.core.cache_freshness import Use, judge_use, may_use_on_error
 from gateway.core.cache_invalidation import SAFE_METHODS, invalidated_targets
-from gateway.core.cache_keys import Names, choose_scope, keys_of_target, origin_of
-from gateway.core.cache_reply import CacheRules, StoredReply
+from gateway.core.cache_keys import Names, choose_scope, keys_of_target, may_fill, origin_of, takes
+from gateway.core.cache_reply import StoredReply
 from gateway.core.cache_serving import client_reply
 from gateway.core.cache_status import forward_status, hit_status
 from gateway.core.cache_storing import NotStorable, Storable, judge_store
 from gateway.core.cache_tags import compile_tags, take_upstream_tags, unknown_placeholder
 from gateway.core.cache_validation import client_has, conditional_lines, freshen, freshen_by_head, may_keep
-from gateway.core.content_coding import choose_coding
 from gateway.core.errors import NOT_KEPT, GatewayError, Source
 from gateway.core.headers import HeaderBlock, Headers
 from gateway.core.kept_replies import CacheKey, Purge, Sought, Ticket, Variant
@@ -44,12 +43,6 @@ _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass"
 _LAST_USABLE: Final = int(Use.STALE_WHILE_REVALIDATE)
 # What a client may ask for in parts or under conditions, and the one reply that is kept may not.
 _OF_ONE_CLIENT: Final = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
-# Fields by which some servers choose another resource or method than the request line says: what they would put in
-# place of it must not be kept under that line's key.
-_HIJACKING: Final = (
-    *(b"x-http-method-override", b"x-http-method", b"x-method-override"),
-    *(b"x-original-url", b"x-rewrite-url", b"x-forwarded-prefix"),
-)
 # RFC 5861 section 4
 _FAILURES: Final = frozenset({500, 502, 503, 504})
 
@@ -90,15 +83,7 @@ class Cache(Plugin):
             unknown = unknown_placeholder(tag, route.pattern, has_auth=has_auth)
             if unknown:
                 raise PolicyError(unknown, path=("tags", number))
-        self._rules = CacheRules(
-            ttl_s=policy.ttl,
-            override=policy.override,
-            stale_s=policy.stale,
-            stale_if_error_s=policy.stale_if_error,
-            negative=policy.negative,
-            heuristic=policy.heuristic,
-            has_scope=policy.scope is not None,
-        )
+        self._rules = policy.rules()
         self._group = f"{route.id}@{route.upstream or ''}"
         codings = getattr(route.policies.get("compress"), "codings", ())
         self._names = Names(self._group, policy.vary, codings)
@@ -174,7 +159,7 @@ class Cache(Plugin):
                 vary = variant.stored.vary
                 name = self._names.of(vary, exchange.headers, exchange.identity)
             if variant.name == name:
-                if variant.coding is None or _takes(exchange.headers, variant.coding):
+                if variant.coding is None or takes(exchange.headers, variant.coding):
                     return variant
                 return None
         return None
@@ -238,13 +223,7 @@ class Cache(Plugin):
         headers = exchange.headers
         wishes = read_request(headers)
         sought = self._sought(exchange, key)
-        may_fill = (
-            exchange.method == "GET"
-            and b"range" not in headers
-            and not wishes.no_store
-            and not any(name in headers for name in _HIJACKING)
-        )
-        if not may_fill or wishes.only_if_cached:
+        if wishes.only_if_cached or wishes.no_store or not may_fill(exchange.method, headers):
             kept = await self._kept.look(sought)
             if kept is not None:
                 return self._answer(exchange, key, kept, "l2")
@@ -508,12 +487,7 @@ class Cache(Plugin):
 
 def _may_use(stored: StoredReply, headers: Headers, now_s: float) -> bool:
     coding = Variant(b"", stored).coding
-    return (coding is None or _takes(headers, coding)) and judge_use(stored, headers, now_s) <= _LAST_USABLE
-
-
-def _takes(headers: Headers, coding: str) -> bool:
-    """Whether the client takes a coding that the upstream chose for another one."""
-    return choose_coding(headers.get_list(b"accept-encoding"), (coding,)) == coding
+    return (coding is None or takes(headers, coding)) and judge_use(stored, headers, now_s) <= _LAST_USABLE
 
 
 def _without(headers: Headers, names: frozenset[bytes]) -> Headers:

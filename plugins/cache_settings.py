@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from gateway.core.cache_reply import CacheRules
 from gateway.core.headers import is_token
 from gateway.core.scalars import Duration, Settings, Size
 from plugins.cache_warming import Warm
@@ -51,6 +52,18 @@ class CacheSettings(Settings):
     )
 
     warm: Warm | None = Field(default=None, description="Paths to ask for before a client does")
+
+    def rules(self) -> CacheRules:
+        """For `core/cache_*.py`."""
+        return CacheRules(
+            ttl_s=self.ttl,
+            override=self.override,
+            stale_s=self.stale,
+            stale_if_error_s=self.stale_if_error,
+            negative=self.negative,
+            heuristic=self.heuristic,
+            has_scope=self.scope is not None,
+        )
 
     @model_validator(mode="after")
     def _check(self) -> "CacheSettings":

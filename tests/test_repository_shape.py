@@ -34,6 +34,9 @@ TESTED_ELSEWHERE = {
     # and by the snapshot that comes of it.
     "gateway/config/offline.py": "tests/config/test_compile.py",
     "gateway/config/snapshot.py": "tests/config/test_compile.py",
+    # ... all stores of replies have one suite.
+    "gateway/stores/memory_replies.py": "tests/stores/test_reply_stores.py",
+    "gateway/stores/redis_replies.py": "tests/stores/test_reply_stores.py",
     # ... it only says what others do, and the example keeps to every word of it.
     "gateway/plugin_api.py": "tests/plugins/test_example.py",
     # ... the name says more: there are two applications.

@@ -12,6 +12,13 @@ from gateway.core.paths import PathNotCanonical, normal_form
 
 _NAMES_MAX: Final = 1_024
 
+# Fields by which some servers choose another resource or method than the request line says: what they would put in
+# place of it must not be kept under that line's key.
+_HIJACKING: Final = (
+    *(b"x-http-method-override", b"x-http-method", b"x-method-override"),
+    *(b"x-original-url", b"x-rewrite-url", b"x-forwarded-prefix"),
+)
+
 ScopeOf = Callable[[Identity | None], str | None]
 
 
@@ -58,6 +65,16 @@ def keys_of_target(identity: Identity | None, scheme: str, authority: str, targe
         return []
     scopes = [scope for of in (_public, _tenant, _user) if (scope := of(identity)) is not None]
     return [(scope, scheme, authority, path, query) for scope in scopes]
+
+
+def may_fill(method: str, request: Headers) -> bool:
+    """Whether the reply to a request may be kept for others: it is the whole of what its request line names."""
+    return method == "GET" and b"range" not in request and not any(name in request for name in _HIJACKING)
+
+
+def takes(request: Headers, coding: str) -> bool:
+    """Whether the client takes a coding that the upstream chose for another one."""
+    return choose_coding(request.get_list(b"accept-encoding"), (coding,)) == coding
 
 
 class Names:

@@ -48,6 +48,7 @@ routes:
 - {id: crossed, match: "/crossed", to: origin, cors: {origins: ["https://good.example"]}}
 - {id: limited, match: "/limited", to: origin, limit: 1/d}
 - {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
+- {id: kept, match: "/kept", to: origin, cache: 1m}
 - {id: once, match: "/once", to: origin, idempotency: required}
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
 - {id: nobody, match: "/nobody", to: nobody}
@@ -172,6 +173,7 @@ SCENARIOS: dict[str, Scenario] = {
     "idempotency_key_missing": lambda r: r.exchange("POST", "/once"),
     "idempotency_key_malformed": lambda r: keyed(r, "a b"),
     "idempotency_in_flight": keyed_in_flight,
+    "not_kept": lambda r: r.exchange("GET", "/kept", {"Cache-Control": "only-if-cached"}),
     "idempotency_reply_not_kept": keyed_large,
     "idempotency_key_reused": keyed_twice,
     "idempotency_store_down": keyed,

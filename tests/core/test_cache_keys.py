@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.cache_keys import Names, choose_scope, keys_of_target, origin_of
+from gateway.core.cache_keys import Names, choose_scope, keys_of_target, may_fill, origin_of, takes
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
 
@@ -100,3 +100,17 @@ def test_identity_fields_are_the_verified_ones_whatever_a_client_sends(field: st
         free = names.of(listed, Headers(), caller(plan="free"))
         assert names.of(listed, forged, caller(plan="free")) == free
         assert names.of(listed, forged, None) == names.of(listed, Headers(), None) != free
+
+
+def test_only_the_whole_of_what_the_request_line_names_is_kept_for_others() -> None:
+    assert may_fill("GET", request(accept="*/*"))
+    assert not may_fill("HEAD", Headers())
+    for name in ("range", "x_http_method_override", "x_original_url", "x_rewrite_url", "x_forwarded_prefix"):
+        assert not may_fill("GET", request(**{name: "/admin"}))
+
+
+def test_a_coding_goes_to_who_takes_it() -> None:
+    assert takes(request(accept_encoding="br, gzip;q=0.5"), "gzip")
+    assert not takes(request(accept_encoding="br"), "gzip")
+    assert not takes(request(accept_encoding="gzip;q=0"), "gzip")
+    assert not takes(Headers(), "gzip")
