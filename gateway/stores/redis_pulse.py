@@ -125,6 +125,8 @@ async def _falls_within(limits: RedisLimits, seconds: float) -> bool:
     """Whether the store goes down within so long; returns as soon as it does."""
     limits.fallen.clear()
     if limits.phase is not Phase.DOWN and seconds:
+        # Not `wait_for`: where both happen at once, the one of Python 3.11 forgets that it was cancelled.
         with suppress(TimeoutError):
-            await asyncio.wait_for(limits.fallen.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await limits.fallen.wait()
     return limits.phase is Phase.DOWN
