@@ -40,13 +40,15 @@ class Share:
     Two clocks: the store's (`at_ms`, to be sent back to it) and the worker's own (`now_ms`, to count on alone).
     """
 
-    __slots__ = ("_heard_at_ms", "_local", "_local_at_ms", "_outage", "at_ms", "debts", "owed")
+    __slots__ = ("_heard_at_ms", "_local", "_local_at_ms", "_outage", "at_ms", "debts", "on_way", "owed")
 
     def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
         self.debts = [0] * len(windows)
         self.at_ms = 0
         self.owed = 0
         """Tokens admitted here that the store has not been told of, less those that late checks took there."""
+        self.on_way = 0
+        """Of what was owed, the tokens that a call is telling the store of."""
         self._heard_at_ms = now_ms
         self._local: list[int] = []
         self._local_at_ms = 0
@@ -110,6 +112,9 @@ class Share:
         self._local = list(self.debts)
         self._local_at_ms = self._heard_at_ms
         self._pay_back(windows, now_ms)
+        for index, (_, period_ms) in enumerate(windows):
+            # Of an outage just before this one, and not known to the store yet.
+            self._local[index] += (max(0, self.owed) + self.on_way) * outage.workers * period_ms
         if outage.unheard_since_ms is None or outage.workers == 1:
             return
         for index, (limit, period_ms) in enumerate(windows):

@@ -109,8 +109,7 @@ async def _settle(limits: RedisLimits) -> bool:
     owing = limits.local.owing()
     for start in range(0, len(owing), _CHECKS_OF_A_SETTLEMENT):
         checks = [
-            Check(name, windows, share.owed, share, kind=1)
-            for name, windows, share in owing[start : start + _CHECKS_OF_A_SETTLEMENT]
+            Check(name, windows, 0, share) for name, windows, share in owing[start : start + _CHECKS_OF_A_SETTLEMENT]
         ]
         try:
             await limits.call(checks)

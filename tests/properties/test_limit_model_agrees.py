@@ -23,14 +23,15 @@ windows_of_a_key = st.lists(
 ).map(tuple)
 # Forward, and back a little: then nothing is paid back, and nothing taken away.
 steps = st.one_of(st.integers(0, 2_000), st.integers(0, 100_000), st.integers(-500, 0))
-operations = st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.booleans(), st.booleans(), steps), max_size=30)
+owed_tokens = st.sampled_from([0, 0, 0, 1, 40])
+operations = st.lists(st.tuples(st.integers(0, 5), owed_tokens, st.booleans(), st.booleans(), steps), max_size=30)
 _numbers = itertools.count()
 
 
 @given(windows_of_a_key, operations)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_script_and_the_model_agree(
-    shared_redis: RedisServer, windows: tuple[Window, ...], happened: list[tuple[int, bool, bool, bool, int]]
+    shared_redis: RedisServer, windows: tuple[Window, ...], happened: list[tuple[int, int, bool, bool, int]]
 ) -> None:
     name = bucket_name(f"model:{next(_numbers)}", windows)
 
@@ -42,14 +43,15 @@ def test_the_script_and_the_model_agree(
         async with Redis.from_url(shared_redis.url) as client, client.pubsub() as channel:
             await channel.subscribe("limit:told")
             await channel.get_message(timeout=5)
-            for cost, is_forced, is_known, is_lost, step_ms in happened:
+            for cost, owed, is_known, is_lost, step_ms in happened:
                 now_ms += step_ms
                 if is_lost:
                     await client.delete(name)
                     model.records.clear()
                 known = share if is_known else Share(windows, 0)
-                check = Check(name, windows, cost, known, kind=int(is_forced))
-                expected = model.take(name, windows, cost, now_ms, known.debts, known.at_ms, is_forced=is_forced)
+                check = Check(name, windows, cost, known)
+                check.owed = owed
+                expected = model.take(name, windows, cost, now_ms, known.debts, known.at_ms, owed)
                 at_ms, answer = await client.eval(_TAKE.text, 1, name, now_ms, "", check.text())
                 taken, *debts = answer.split()
                 assert (at_ms, taken == b"1", [int(debt) for debt in debts]) == (now_ms, *expected)

@@ -22,6 +22,7 @@ Opener = Callable[..., RedisLimits]
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_pulse, "BEAT_S", 0.1)
+    monkeypatch.setattr(redis_store, "LATE_FOR_S", 0.0)
     monkeypatch.setattr(redis_pulse, "PROBE_S", 0.05)
     monkeypatch.setattr(redis_pulse, "HOLD_S", 0.3)
 
