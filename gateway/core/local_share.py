@@ -16,6 +16,8 @@ from gateway.core.rate_limit import Decision, Window, WindowState
 TOLD_PARTS = 10
 """The store tells of each tenth of a limit. `take.lua` has the same number."""
 
+# An answer that is under way to a share must still find it: longer than any call.
+_IDLE_FOR_MS = 2_000
 # The store's clock may be set back; what it says then is newer than what it said before, although its time is not.
 _CLOCK_SLACK_MS = 1_000
 
@@ -38,14 +40,16 @@ class Share:
     Two clocks: the store's (`at_ms`, to be sent back to it) and the worker's own (`now_ms`, to count on alone).
     """
 
-    __slots__ = ("_heard_at_ms", "_local", "_local_at_ms", "_outage", "at_ms", "debts", "owed")
+    __slots__ = ("_heard_at_ms", "_local", "_local_at_ms", "_outage", "at_ms", "debts", "on_way", "owed")
 
-    def __init__(self, windows: tuple[Window, ...]) -> None:
+    def __init__(self, windows: tuple[Window, ...], now_ms: int) -> None:
         self.debts = [0] * len(windows)
         self.at_ms = 0
         self.owed = 0
         """Tokens admitted here that the store has not been told of, less those that late checks took there."""
-        self._heard_at_ms = 0
+        self.on_way = 0
+        """Of what was owed, the tokens that a call is telling the store of."""
+        self._heard_at_ms = now_ms
         self._local: list[int] = []
         self._local_at_ms = 0
         self._outage = 0
@@ -95,10 +99,12 @@ class Share:
         return Decision(is_allowed, tuple(states), True)
 
     def is_idle(self, windows: tuple[Window, ...], now_ms: int) -> bool:
-        """Whether nothing is lost by forgetting it: the bucket is full again, and nothing is owed."""
-        elapsed_ms = now_ms - self._heard_at_ms
-        return self.owed <= 0 and all(
-            debt <= elapsed_ms * window.limit for debt, window in zip(self.debts, windows, strict=True)
+        """Whether nothing is lost by forgetting it: the bucket has been full for a while, and nothing is owed."""
+        elapsed_ms = now_ms - self._heard_at_ms - _IDLE_FOR_MS
+        return (
+            elapsed_ms >= 0
+            and self.owed <= 0
+            and all(debt <= elapsed_ms * window.limit for debt, window in zip(self.debts, windows, strict=True))
         )
 
     def _begin(self, windows: tuple[Window, ...], outage: Outage, now_ms: int) -> None:
@@ -106,6 +112,9 @@ class Share:
         self._local = list(self.debts)
         self._local_at_ms = self._heard_at_ms
         self._pay_back(windows, now_ms)
+        for index, (_, period_ms) in enumerate(windows):
+            # Of an outage just before this one, and not known to the store yet.
+            self._local[index] += (max(0, self.owed) + self.on_way) * outage.workers * period_ms
         if outage.unheard_since_ms is None or outage.workers == 1:
             return
         for index, (limit, period_ms) in enumerate(windows):

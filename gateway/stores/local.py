@@ -50,8 +50,9 @@ class LocalLimits:
         """What is known of a bucket."""
         share = self._shares.get(name)
         if share is None:
-            self._sweep()
-            share = self._shares[name] = Share(windows)
+            now_ms = self.now_ms()
+            self._sweep(now_ms)
+            share = self._shares[name] = Share(windows, now_ms)
         return share
 
     def learn(self, name: str, debts: Sequence[int], at_ms: int) -> None:
@@ -90,9 +91,8 @@ class LocalLimits:
         """Forget everything."""
         self._shares.clear()
 
-    def _sweep(self) -> None:
+    def _sweep(self, now_ms: int) -> None:
         shares = self._shares
-        now_ms = self.now_ms()
         for name in list(islice(shares, SWEPT_AT_ONCE)):
             if shares[name].is_idle(windows_of(name), now_ms):
                 del shares[name]

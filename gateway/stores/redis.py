@@ -5,7 +5,9 @@ the cost of a call is shared. A check is answered within its deadline, by a deci
 twice. `stores/local.py` is kept warm with all that the store says, and counts while the store is gone:
 
 up: the store counts; `redis_pulse.py` counts the live workers, `redis_told.py` hears what others took.
-down, from the first call that failed or was late: this worker's share counts; one probe a second.
+A check whose call is late is this worker's share's; what the share lets pass goes to the store with the next check.
+down, from a call that failed, or LATE_FOR_S after the first of several that were late with none in time between: this
+worker's share counts; one probe a second.
 returning, from the first probe that was answered in time: both count, and what was admitted alone is debited.
 """
 
@@ -28,6 +30,8 @@ from gateway.stores.redis_client import Client, open_client
 from gateway.stores.redis_link import Script
 
 DEADLINE_S = 0.05
+# A busy machine is late now and then. A worker that counts alone while the others do not lets too much pass.
+LATE_FOR_S = 0.2
 # How long the reply of a late call is still of interest: it says whether the tokens were taken.
 LATE_S = 1.0
 CALLS_AT_ONCE = 4
@@ -81,16 +85,16 @@ class LateError(Exception):
 
 
 class Check:
-    """One check on its way. kind: 0 takes what there is, 1 takes in any case."""
+    """One check on its way. owed: of the share's, while they are on their way with it."""
 
-    __slots__ = ("cost", "future", "is_late", "kind", "name", "share", "windows")
+    __slots__ = ("cost", "future", "is_late", "name", "owed", "share", "windows")
 
-    def __init__(self, name: str, windows: tuple[Window, ...], cost: int, share: Share, kind: int = 0) -> None:
+    def __init__(self, name: str, windows: tuple[Window, ...], cost: int, share: Share) -> None:
         self.name = name
         self.windows = windows
         self.cost = cost
         self.share = share
-        self.kind = kind
+        self.owed = 0
         self.future: asyncio.Future[Decision] | None = None
         self.is_late = False
 
@@ -100,7 +104,7 @@ class Check:
         windows = "".join(
             [f" {limit} {period_ms} {debt}" for (limit, period_ms), debt in zip(self.windows, share.debts, strict=True)]
         )
-        return f"{self.kind} {self.cost} {share.at_ms}{windows}"
+        return f"{self.owed} {self.cost} {share.at_ms}{windows}"
 
 
 class _Turn:
@@ -155,6 +159,7 @@ class RedisLimits:
         # Of each server (by slot on a cluster, else of the only one): its clock less ours, and when we saw it.
         self._clocks: dict[int, tuple[int, int]] = {}
         self._companions: list[asyncio.Task[None]] = []
+        self._late_since_s = 0.0
 
     def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision | Awaitable[Decision]:
         """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Other windows are other
@@ -266,11 +271,25 @@ class RedisLimits:
     async def _send(self, turn: _Turn) -> None:
         try:
             await self.call(turn.checks)
+            if not turn.is_late:
+                self._late_since_s = 0.0
+        except LateError as error:
+            if not turn.is_late:
+                self._was_late(str(error))
         except Exception as error:  # whatever the client raises, every check has to be answered
             if not turn.is_late:
                 self.go_down(f"{type(error).__name__}: {error}")
         finally:
             turn.end("the store failed")
+
+    def _was_late(self, reason: str) -> None:
+        now_s = asyncio.get_running_loop().time()
+        if not self._late_since_s:
+            self._late_since_s = now_s
+        if now_s - self._late_since_s >= LATE_FOR_S or self.phase is not Phase.UP:
+            self.go_down(reason)
+        else:
+            self.local.begin_outage()
 
     async def _call(self, checks: Sequence[Check], server: int) -> None:
         local = self.local
@@ -280,10 +299,25 @@ class RedisLimits:
         if clock is not None and sent_ms - clock[1] < _CLOCK_HOLDS_MS:
             not_after = sent_ms + clock[0] + round(DEADLINE_S * 1000)
         now = "" if self._now_ms is None else self._now_ms()
+        for check in checks:
+            share = check.share
+            if share.owed > 0:
+                check.owed, share.owed = share.owed, 0
+                share.on_way += check.owed
         arguments = (now, not_after if now == "" else "", *[check.text() for check in checks])
-        at_ms, *answers = await run_script(self.client, _TAKE, [check.name for check in checks], arguments)
+        is_taken = False
+        try:
+            at_ms, *answers = await run_script(self.client, _TAKE, [check.name for check in checks], arguments)
+            is_taken = len(answers) > 0
+        finally:
+            for check in checks:
+                check.share.on_way -= check.owed
+                if not is_taken:
+                    check.share.owed += check.owed
         came_ms = local.now_ms()
-        self._clocks[server] = (at_ms - came_ms, came_ms)
+        if came_ms - sent_ms <= DEADLINE_S * 1000:
+            # Half of the way there and back is the error at most; of a slow reply it would be too much.
+            self._clocks[server] = (at_ms - (sent_ms + came_ms) // 2, came_ms)
         if not answers:
             raise LateError(f"the call was more than {DEADLINE_S * 1000:.0f} ms on its way")
         self.has_answered()
@@ -294,8 +328,8 @@ class RedisLimits:
             is_allowed = taken == b"1"
             future = check.future
             if future is None:
-                check.share.owed -= check.cost
-            elif not future.done():
+                continue
+            if not future.done():
                 future.set_result(decide(is_allowed, check.windows, check.cost, debts))
             elif check.is_late and is_allowed:
                 check.share.owed -= check.cost
@@ -311,7 +345,7 @@ class RedisLimits:
         if turn in self._queue:
             self._queue.remove(turn)
         reason = f"no answer within {DEADLINE_S * 1000:.0f} ms"
-        self.go_down(reason)
+        self._was_late(reason)
         turn.end(reason)
 
 

@@ -109,8 +109,7 @@ async def _settle(limits: RedisLimits) -> bool:
     owing = limits.local.owing()
     for start in range(0, len(owing), _CHECKS_OF_A_SETTLEMENT):
         checks = [
-            Check(name, windows, share.owed, share, kind=1)
-            for name, windows, share in owing[start : start + _CHECKS_OF_A_SETTLEMENT]
+            Check(name, windows, 0, share) for name, windows, share in owing[start : start + _CHECKS_OF_A_SETTLEMENT]
         ]
         try:
             await limits.call(checks)
@@ -125,6 +124,8 @@ async def _falls_within(limits: RedisLimits, seconds: float) -> bool:
     """Whether the store goes down within so long; returns as soon as it does."""
     limits.fallen.clear()
     if limits.phase is not Phase.DOWN and seconds:
+        # Not `wait_for`: where both happen at once, the one of Python 3.11 forgets that it was cancelled.
         with suppress(TimeoutError):
-            await asyncio.wait_for(limits.fallen.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await limits.fallen.wait()
     return limits.phase is Phase.DOWN

@@ -8,10 +8,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.core.errors import GatewayError
 from gateway.core.identity import Identity
-from gateway.core.rate_limit import Decision, Window
-from gateway.plugin_api import Exchange, PolicyError, Reply, StoreDown
+from gateway.core.rate_limit import Decision, Window, WindowState
+from gateway.plugin_api import LIMITS_REPORT, Exchange, PolicyError, Reply, StoreDown
 from gateway.stores.memory import MemoryLimits
 from plugins.limit import Limit
+from plugins.respond import Respond
 from tests.plugins.lent_services import ROUTE, LentServices, build, exchange_of
 
 PLANS = {"free": {"limits": ["60/min", "1000/h"]}, "pro": {"limits": ["500/min", "50000/h"]}}
@@ -259,6 +260,177 @@ async def test_an_answer_that_comes_later_is_the_same() -> None:
         await later.on_request(exchange_of())
 
 
+class TestShadow:
+    """`mode: shadow` counts and logs, and is not to be noticed."""
+
+    async def test_it_refuses_nothing_and_says_nothing_to_the_client(self) -> None:
+        services = LentServices()
+        plugin = build(Limit, {"rate": "1/min", "mode": "shadow"}, services)
+        for verdict in ("shadow_passed", "shadow_limited", "shadow_limited"):
+            exchange = exchange_of()
+            assert plugin.on_request(exchange) is None
+            assert exchange.verdicts == {"limit": verdict}
+            assert lines_of(plugin, exchange) == {}
+        assert services.metrics.counts["gateway_limit_verdicts", "crm", "shadow_limited"] == 2
+
+    async def test_it_takes_the_tokens_that_the_policy_would(self) -> None:
+        services = LentServices()
+        build(Limit, {"rate": "3/min", "cost": 2, "mode": "shadow"}, services).on_request(exchange_of())
+        with pytest.raises(GatewayError, match="rate_limited"):
+            build(Limit, {"rate": "3/min", "cost": 2}, services).on_request(exchange_of())
+
+    @pytest.mark.parametrize("on_store_down", ["local", "open", "closed"])
+    async def test_nor_without_the_store(self, on_store_down: str) -> None:
+        services = LentServices()
+        services.limits = RecordingStore(is_down=True)
+        plugin = build(Limit, {"rate": "4/min", "mode": "shadow", "on_store_down": on_store_down}, services)
+        for _ in range(3):
+            plugin.on_request(exchange := exchange_of())
+        expected = {"local": "shadow_limited", "open": "unchecked", "closed": "store_down"}[on_store_down]
+        assert exchange.verdicts == {"limit": expected}
+
+    def test_a_cap_is_only_watched(self) -> None:
+        services = LentServices()
+        plugin = build(Limit, {"concurrent": 1, "mode": "shadow"}, services)
+        first, second = exchange_of(), exchange_of()
+        plugin.on_request(first)
+        plugin.on_request(second)
+        assert (first.verdicts, second.verdicts) == ({"limit": "shadow_passed"}, {"limit": "shadow_too_many"})
+        plugin.on_finish(second)
+        plugin.on_finish(first)
+        assert repr(services.in_flight) == "<WorkerInFlight 0 of 0 keys>"
+
+
+class TestConcurrent:
+    """How many requests may be under way at once."""
+
+    def test_one_more_than_the_cap_waits_until_one_has_ended(self) -> None:
+        services = LentServices()
+        plugin = build(Limit, {"concurrent": 2}, services)
+        first = exchange_of()
+        plugin.on_request(first)
+        plugin.on_request(exchange_of())
+        with pytest.raises(GatewayError) as caught:
+            plugin.on_request(refused := exchange_of())
+        assert (caught.value.kind.code, caught.value.kind.status) == ("concurrency_limited", 429)
+        assert caught.value.headers == ((b"retry-after", b"1"),)
+        assert "At most 2 requests" in caught.value.detail
+        plugin.on_finish(refused)  # it was never counted
+        with pytest.raises(GatewayError):
+            plugin.on_request(exchange_of())
+        plugin.on_finish(first)
+        plugin.on_finish(first)  # once is enough
+        plugin.on_request(exchange_of())
+        with pytest.raises(GatewayError):
+            plugin.on_request(exchange_of())
+        assert services.metrics.counts["gateway_limit_verdicts", "crm", "too_many"] == 3
+
+    def test_a_plan_has_its_own_cap_over_all_routes(self) -> None:
+        plans = {"free": {"limits": ["60/min"], "concurrent": 1}, "pro": {"limits": ["60/min"]}}
+        services = LentServices(plans)
+        one = build(Limit, {"plan": True}, services)
+        other = build(Limit, {"plan": True}, services, replace(ROUTE, id="finance"))
+        one.on_request(exchange_by())
+        with pytest.raises(GatewayError, match="concurrency_limited"):
+            other.on_request(exchange_by())
+        other.on_request(exchange_by("t2"))
+        for _ in range(3):
+            one.on_request(exchange_by("t3", plan="pro"))
+
+    def test_a_request_over_the_cap_costs_no_token_and_one_over_the_rate_leaves_its_place(self) -> None:
+        services = LentServices()
+        plugin = build(Limit, {"rate": "2/min", "concurrent": 1}, services)
+        first = exchange_of()
+        plugin.on_request(first)
+        with pytest.raises(GatewayError, match="concurrency_limited"):
+            plugin.on_request(exchange_of())
+        plugin.on_finish(first)
+        plugin.on_request(second := exchange_of())
+        plugin.on_finish(second)
+        for _ in range(2):
+            with pytest.raises(GatewayError, match="rate_limited"):
+                plugin.on_request(third := exchange_of())
+            plugin.on_finish(third)
+        assert repr(services.in_flight) == "<WorkerInFlight 0 of 0 keys>"
+
+    def test_a_cap_alone_says_nothing_of_rates(self) -> None:
+        plugin = build(Limit, {"concurrent": 2})
+        plugin.on_request(exchange := exchange_of())
+        assert exchange.verdicts == {"limit": "passed"}
+        assert lines_of(plugin, exchange) == {}
+
+    def test_where_nothing_is_capped_no_request_pays_for_it(self) -> None:
+        assert not hasattr(build(Limit, "60/min"), "on_finish")
+        assert hasattr(build(Limit, {"concurrent": 1}), "on_finish")
+
+
+class TestReport:
+    """`respond: limits` shows how the caller stands; `limit` itself takes nothing for it."""
+
+    ROUTE = replace(ROUTE, id="mine", policies={"respond": TypeAdapter(Respond.Policy).validate_python("limits")})
+
+    async def report(self, plugin: Any, exchange: Exchange) -> dict[str, Any]:
+        result = plugin.on_request(exchange)
+        if result is not None:
+            await result
+        found: dict[str, Any] = exchange.state[LIMITS_REPORT]
+        return found
+
+    async def test_the_numbers_are_those_of_enforcement_and_nothing_is_taken(self) -> None:
+        plans = {"free": {"limits": ["60/min", "1000/h"], "concurrent": 5}}
+        services = LentServices(plans)
+        enforced = build(Limit, {"plan": True}, services)
+        shown = build(Limit, {"plan": True}, services, self.ROUTE)
+        enforced.on_request(exchange := exchange_by())
+        said = lines_of(enforced, exchange)[b"ratelimit"]
+        assert said == b'"60-min";r=59;t=1, "1000-h";r=999;t=4'
+        for _ in range(2):
+            assert await self.report(shown, exchange_by()) == {
+                "plan": "free",
+                "by": "tenant",
+                "is_enforced": True,
+                "is_degraded": False,
+                "windows": [
+                    {"limit": 60, "window_s": 60, "remaining": 59, "reset_s": 1},
+                    {"limit": 1000, "window_s": 3600, "remaining": 999, "reset_s": 4},
+                ],
+                "concurrent": {"limit": 5},
+            }
+
+    async def test_who_has_nothing_left_is_still_told_so(self) -> None:
+        services = LentServices({"free": {"limits": ["1/min"]}})
+        build(Limit, {"plan": True}, services).on_request(exchange_by())
+        report = await self.report(build(Limit, {"plan": True}, services, self.ROUTE), exchange_by(plan="gold"))
+        assert report["plan"] == "free"
+        assert report["windows"] == [{"limit": 1, "window_s": 60, "remaining": 0, "reset_s": 60}]
+
+    async def test_without_the_store_it_shows_what_is_in_force_then(self) -> None:
+        services = LentServices({"free": {"limits": ["60/min"]}})
+        services.limits = RecordingStore(is_down=True, is_late=True)
+        report = await self.report(build(Limit, {"plan": True}, services, self.ROUTE), exchange_by())
+        assert report["is_degraded"] and report["windows"][0]["remaining"] == 15, "of four workers"
+        open_ = build(Limit, {"plan": True, "on_store_down": "open"}, services, self.ROUTE)
+        assert (await self.report(open_, exchange_by()))["windows"] == []
+        closed = build(Limit, {"plan": True, "on_store_down": "closed"}, services, self.ROUTE)
+        with pytest.raises(GatewayError, match="limit_store_down"):
+            await self.report(closed, exchange_by())
+
+
+async def test_open_lets_pass_what_a_store_that_has_just_come_back_would_not() -> None:
+    services = LentServices()
+
+    class Returning:
+        def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision:
+            state = WindowState(1, 60_000, 0, 60_000, 60_000)
+            return Decision(False, (state,), True)
+
+    services.limits = Returning()
+    build(Limit, {"rate": "1/min", "on_store_down": "open"}, services).on_request(exchange := exchange_of())
+    assert exchange.verdicts == {"limit": "unchecked"}
+    with pytest.raises(GatewayError, match="rate_limited"):
+        build(Limit, "1/min", services).on_request(exchange_of())
+
+
 def test_a_cost_that_never_fits_is_an_error_at_load() -> None:
     with pytest.raises(PolicyError, match="a cost of 11 never fits into 10 a minute") as caught:
         build(Limit, {"rate": "10/min", "cost": 11})
@@ -279,6 +451,9 @@ def test_a_cost_that_never_fits_is_an_error_at_load() -> None:
         {"rate": "1/s", "by": "header"},
         {"rate": "1/s", "cost": True},
         {"plan": True, "on_store_down": "maybe"},
+        {"concurrent": 0},
+        {"plan": True, "concurrent": 3},
+        {"rate": "1/s", "mode": "dark"},
     ],
 )
 def test_a_policy_that_cannot_be_meant_is_an_error_at_load(policy: Any) -> None:

@@ -1,11 +1,12 @@
+import json
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from gateway.plugin_api import PolicyError
+from gateway.plugin_api import LIMITS_REPORT, PolicyError, RouteInfo
 from plugins.respond import Respond
-from tests.support.plugins import build, exchange
+from tests.support.plugins import LentServices, build, exchange
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,8 @@ def test_each_exchange_has_headers_of_its_own() -> None:
         ({"status": 600}, "less than or equal to 599"),
         ({"headers": {"Content-Length": "1"}}, "the gateway's own"),
         ({"json_body": 1}, "not permitted"),
+        ({"limits": True, "text": ""}, "the whole answer"),
+        ({"limits": True, "status": 201}, "the whole answer"),
     ],
 )
 def test_a_policy_that_cannot_work_is_refused(policy: Any, message: str) -> None:
@@ -51,3 +54,18 @@ def test_a_policy_that_cannot_work_is_refused(policy: Any, message: str) -> None
 def test_what_is_no_json_is_refused_at_load() -> None:
     with pytest.raises(PolicyError, match="cannot be written as JSON"):
         build(Respond, {"json": {"a": float("inf")}})
+
+
+def test_limits_is_what_limit_found_of_the_caller() -> None:
+    route = RouteInfo("mine", "/me", None, None, {"limit": "any"})
+    plugin = Respond(TypeAdapter(Respond.Policy).validate_python("limits"), route, LentServices())  # type: ignore[arg-type]
+    asked = exchange()
+    asked.state[LIMITS_REPORT] = {"plan": "free", "windows": []}
+    answer = plugin.on_request(asked)
+    assert json.loads(answer.body) == {"plan": "free", "windows": []}
+    assert answer.headers.lines == [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+
+
+def test_limits_where_there_is_no_limit_is_refused_at_load() -> None:
+    with pytest.raises(PolicyError, match="give the route a limit"):
+        build(Respond, "limits")

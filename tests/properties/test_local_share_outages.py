@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.core.rate_limit import Window
 from gateway.stores.local import LocalLimits, bucket_name
+from gateway.stores.redis import LATE_FOR_S
 from gateway.stores.redis_pulse import BEAT_S, HOLD_S, PROBE_S
 from tests.support.limit_model import ModelStore
 
 BEAT_MS, PROBE_MS, HOLD_MS = round(BEAT_S * 1000), round(PROBE_S * 1000), round(HOLD_S * 1000)
+LATE_FOR_MS = round(LATE_FOR_S * 1000)
 KEY = "plan:tenant:t1"
 
 
@@ -29,6 +31,7 @@ class Worker:
         self.local.has_store()
         self.local.hears(None)
         self.began_ms = 0
+        self.late_since_ms = 0
 
     def hear(self, name: str, debts: list[int], at_ms: int) -> None:
         self.local.learn(name, debts, at_ms)
@@ -42,15 +45,26 @@ class Worker:
         if self.phase != "down":
             if world.is_there:
                 return self.call(cost)
-            self.fall()
+            self.is_late()
         return self.local.take(KEY, world.windows, cost).is_allowed
 
-    def call(self, cost: int, *, is_forced: bool = False) -> bool:
+    def is_late(self) -> None:
+        """As after the deadline of a call."""
+        now_ms = self.world.now_ms
+        self.late_since_ms = self.late_since_ms or now_ms
+        if now_ms - self.late_since_ms >= LATE_FOR_MS or self.phase != "up":
+            self.fall()
+        else:
+            self.local.begin_outage()
+
+    def call(self, cost: int) -> bool:
         world = self.world
+        self.late_since_ms = 0
         share = self.local.share(world.name, world.windows)
         is_allowed, debts = world.store.take(
-            world.name, world.windows, cost, world.now_ms, share.debts, share.at_ms, is_forced=is_forced
+            world.name, world.windows, cost, world.now_ms, share.debts, share.at_ms, max(0, share.owed)
         )
+        share.owed = min(0, share.owed)
         share.learn(world.windows, debts, world.now_ms, self.local.now_ms())
         return is_allowed
 
@@ -61,9 +75,8 @@ class Worker:
 
     def come_back(self) -> None:
         self.phase, self.began_ms = "returning", self.world.now_ms
-        for _, _, share in self.local.owing():
-            self.call(share.owed, is_forced=True)
-            share.owed = 0
+        if self.local.owing():
+            self.call(0)
 
     def pass_time(self) -> None:
         if self.phase == "returning" and self.world.is_there and self.world.now_ms - self.began_ms >= HOLD_MS:

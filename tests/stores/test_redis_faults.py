@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.rate_limit import Window, WindowState
 from gateway.plugin_api import StoreDown
+from gateway.stores import redis as redis_store
 from gateway.stores import redis_pulse
 from gateway.stores.redis import RedisLimits
 from tests.stores.redis_server import RedisServer
@@ -21,6 +22,7 @@ Opener = Callable[..., RedisLimits]
 
 @pytest.fixture(autouse=True)
 def _quick_breaker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redis_store, "LATE_FOR_S", 0.0)
     monkeypatch.setattr(redis_pulse, "PROBE_S", 0.1)
 
 

@@ -7,9 +7,9 @@
 -- ARGV[1]    now in milliseconds, or "" for this server's own clock.
 -- ARGV[2]    by this server's clock, when the caller stops waiting; "" for never. After that nothing is taken, so a call
 --            that was late costs nobody anything.
--- ARGV[2+i]  check i: "kind cost at limit period debt limit period debt ...". kind: 0 takes what there is, 1 takes in any
---            case (what a worker admitted alone). cost: tokens; 0 looks only. at, and for each window debt: what the
---            caller knows of the bucket; the server may have lost its memory meanwhile.
+-- ARGV[2+i]  check i: "owed cost at limit period debt limit period debt ...". owed: tokens that the caller let pass
+--            without asking, taken in any case. cost: tokens to take if they are there; 0 looks only. at, and for each
+--            window debt: what the caller knows of the bucket; the server may have lost its memory meanwhile.
 -- Returns    now in milliseconds; then for each check "1 debt debt ..." where it was taken, else "0 debt debt ...".
 --            Only now, where it was too late.
 --
@@ -48,7 +48,7 @@ local reply = {now}
 local news = {}
 for i, key in ipairs(KEYS) do
   local check = numbers(ARGV[2 + i])
-  local is_forced, cost, known_at = check[1] == 1, check[2], check[3]
+  local owed, cost, known_at = check[1], check[2], check[3]
   local record = redis.call('GET', key)
   local stored = record and numbers(record) or {}
 
@@ -66,20 +66,20 @@ for i, key in ipairs(KEYS) do
     if known > 0 then
       debt = max(debt, paid(known, known_at, limit, period))
     end
+    -- One period more than a full bucket's worth is as long as a caller may have to wait for what passed without asking.
+    debt = min(debt + owed * period, 2 * limit * period)
     if debt + cost * period > limit * period then
       is_allowed = false
     end
     debts[w], tolds[w], times[w] = debt, told, at
   end
-  is_allowed = is_allowed or is_forced
 
   local answer, parts = {is_allowed and '1' or '0'}, {}
   local full_in, is_news = 0, false
   for w = 1, count do
     local limit, period = check[3 * w + 1], check[3 * w + 2]
     if is_allowed then
-      -- One period more than a full bucket's worth is as long as a caller may have to wait for what was admitted alone.
-      debts[w] = min(debts[w] + cost * period, 2 * limit * period)
+      debts[w] = debts[w] + cost * period
     end
     if debts[w] - tolds[w] >= limit * period / TOLD_PARTS then
       is_news = true
@@ -93,7 +93,7 @@ for i, key in ipairs(KEYS) do
   if is_news then
     news[#news + 1] = {key, table.concat(answer, ' ', 2)}
   end
-  if cost > 0 or is_news then
+  if cost + owed > 0 or is_news then
     redis.call('SET', key, table.concat(parts, ' '), 'PX', string.format('%.0f', full_in + MARGIN_MS))
   end
   reply[#reply + 1] = table.concat(answer, ' ')
