@@ -49,6 +49,8 @@ HOT_MODULES = [
     "gateway/stores/memory.py",
     "gateway/upstreams/pool.py",
     "gateway/upstreams/registry.py",
+    "plugins/auth.py",
+    "plugins/limit.py",
 ]
 
 
