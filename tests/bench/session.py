@@ -95,7 +95,7 @@ class Session:
         if noise > _NOISE_MAX:
             lines.append(f"The machine was busy: others used up to {noise:.0%} of the proxy's processor. Run it alone.")
         for (work, proxy), reasons in self._repeats.items():
-            lines.append(f"Rounds repeated: {proxy}, {work.title}: {'; '.join(reasons)}.")
+            lines.append(f"Rounds that failed and were repeated: {proxy}, {work.title}: {len(reasons)}; {reasons[-1]}.")
         text = "\n".join(f"- {line}" for line in lines)
         text += "\n\n" + render(work_lines(works, self._results) + self._more_lines)
         if self._growth:
