@@ -16,6 +16,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 HOT_MODULES = [
     "gateway/core/cache_control.py",
     "gateway/core/cache_freshness.py",
+    "gateway/core/cache_keys.py",
     "gateway/core/cache_reply.py",
     "gateway/core/cache_serving.py",
     "gateway/core/cache_status.py",
@@ -23,6 +24,7 @@ HOT_MODULES = [
     "gateway/core/errors.py",
     "gateway/core/headers.py",
     "gateway/core/identity.py",
+    "gateway/core/kept_replies.py",
     "gateway/core/memo.py",
     "gateway/core/milliseconds.py",
     "gateway/core/paths.py",
@@ -32,6 +34,7 @@ HOT_MODULES = [
     "gateway/core/request_framing.py",
     "gateway/core/retry.py",
     "gateway/core/routing.py",
+    "gateway/core/s3_fifo.py",
     "gateway/observe/access_log.py",
     "gateway/observe/metrics.py",
     "gateway/observe/recorder.py",

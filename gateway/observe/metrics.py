@@ -14,6 +14,10 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_upstream_attempts_total | upstream, outcome | forward, on `RequestMetrics.attempts` |
 | gateway_limit_verdicts_total | the plugin's | limit |
 | gateway_limit_degraded_workers (gauge), gateway_limit_outages_total | | the limit store, in `app.py` |
+| gateway_cache_requests_total | route, result | cache |
+| gateway_cache_bytes_total (of bodies) | route, layer | cache |
+| gateway_cache_evictions_total | layer | the worker's memory of replies |
+| gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |
 | gateway_workers (gauge), gateway_worker_restarts_total | | supervisor |
