@@ -18,7 +18,7 @@ from tests.bench.work import GATEWAY, INTERPRETED
 TEMPLATES = Path(__file__).parent / "templates"
 REPOSITORY = Path(__file__).parents[2]
 RATE_PER_MINUTE = 100_000_000
-ENTRIES = ("plain", "secured", "gzip", "metrics")
+ENTRIES = ("plain", "secured", "gzip", "kept", "metrics")
 
 # Beside this Python are the wheels' programs; servers often stand where only root's PATH leads.
 _PATH = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin"))
@@ -34,8 +34,8 @@ class _ConfigTemplate(string.Template):
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """arguments: with {config} and {folder}. version: the argument that makes it say its version. log: the file of its
-    access log.
+    """arguments: with {config}, {folder} and the port of each entry. entry: one that it has. version: the argument that
+    makes it say its version. log: the file of its access log.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Peer:
     arguments: tuple[str, ...]
     version: str
     log: str
+    entry: str = "plain"
 
 
 PEERS = (
@@ -71,6 +72,19 @@ PEERS = (
         ("run", "--config", "{config}", "--adapter", "caddyfile"),
         "version",
         "caddy.access.log",
+    ),
+    # A cache only. It writes no access log of its own: `varnishncsa` would, at a price of its own.
+    Peer(
+        "Varnish",
+        "varnishd",
+        "varnish.vcl",
+        (
+            *("-F", "-n", "{folder}/varnish", "-a", "127.0.0.1:{kept}", "-f", "{config}"),
+            *("-s", "malloc,64m", "-p", "thread_pools=1"),
+        ),
+        "-V",
+        "Varnish.out",
+        entry="kept",
     ),
 )
 
@@ -147,9 +161,9 @@ class Bench:
         ports = dict(zip(ENTRIES, free_ports(len(ENTRIES)), strict=True))
         key = {"kty": "oct", "alg": "HS256", "k": urlsafe_b64encode(self.secret.encode()).decode().rstrip("=")}
         config = self.render(peer.template, {**ports, "jwks": json.dumps({"keys": [key]})})
-        arguments = [each.format(config=config, folder=self.folder) for each in peer.arguments]
+        arguments = [each.format(config=config, folder=self.folder, **ports) for each in peer.arguments]
         process = self.start(peer.name, [program, *arguments], self.proxy_processor)
-        process.wait_until_listening(ports["plain"])
+        process.wait_until_listening(ports[peer.entry])
         return Running(process, ports, self.folder / peer.log)
 
     def compile_gateway(self) -> Path:

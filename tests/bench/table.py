@@ -9,7 +9,7 @@ from tests.bench.work import GATEWAY, INTERPRETED, WORK, Target, Work
 Results = Mapping[tuple[str, str], Figures | str]
 """(name of the work, proxy) -> figures, or the reason why there are none. What a proxy does not do is not there."""
 
-PROXIES = (GATEWAY, INTERPRETED, "nginx", "HAProxy", "Envoy", "Caddy")
+PROXIES = (GATEWAY, INTERPRETED, "nginx", "HAProxy", "Envoy", "Caddy", "Varnish")
 
 _FIGURES: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("CPU µs/request", lambda figures: f"{figures.cpu_us:.1f}"),

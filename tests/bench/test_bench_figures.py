@@ -95,7 +95,16 @@ def test_what_does_not_start_says_why(tmp_path: Path) -> None:
 
 def test_every_template_has_all_its_values(tmp_path: Path) -> None:
     bench = Bench(tmp_path, processors=(0, 0), secret="of-the-bench")
-    values = {"plain": 1, "secured": 2, "gzip": 3, "metrics": 4, "jwks": "{}", "store": "memory://", "more_routes": ""}
+    values = {
+        "plain": 1,
+        "secured": 2,
+        "gzip": 3,
+        "kept": 7,
+        "metrics": 4,
+        "jwks": "{}",
+        "store": "memory://",
+        "more_routes": "",
+    }
     values |= {"first": 5, "second": 6}
     own = ("upstream.conf", "body_paths.conf", "routes.yaml", "soak.routes.yaml")
     for template in (*(peer.template for peer in PEERS), *own):

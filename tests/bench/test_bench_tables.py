@@ -51,7 +51,7 @@ def test_a_work_shows_each_figure_and_its_target_once() -> None:
     table = render(work_lines([ROW], results))
     assert cells(table, "CPU µs/request") == [
         *["the row", "CPU µs/request"],
-        *["40.0", "-", "25.0", "-", "-", "-"],
+        *["40.0", "-", "25.0", "-", "-", "-", "-"],
         "1.60 × nginx (≤ 2) yes",
     ]
     assert cells(table, "requests/s")[2:5] == ["20,000", "-", "20,000"]
@@ -74,14 +74,14 @@ def test_a_failure_is_a_dash_and_its_reason_stands_below_once() -> None:
     reason = "did not start: no such option"
     other = replace(ROW, name="other", title="the other row")
     table = render(work_lines([ROW, other], {("row", "nginx"): reason, ("other", "nginx"): reason}))
-    assert cells(table, "CPU µs/request")[2:8] == ["-"] * 6
+    assert cells(table, "CPU µs/request")[2:9] == ["-"] * 7
     assert "? × nginx (≤ 2) not measured" in table
     assert table.endswith("Not measured:\n- nginx: did not start: no such option (the row; the other row)")
 
 
 def test_lines_of_other_rows_are_laid_out_alike() -> None:
     table = render([Line("1 GiB body", "CPU ms", {"gateway": "900", "Envoy": "600"}, ["a", "b"])])
-    assert cells(table, "CPU ms") == ["1 GiB body", "CPU ms", "900", "-", "-", "-", "600", "-", "a; b"]
+    assert cells(table, "CPU ms") == ["1 GiB body", "CPU ms", "900", "-", "-", "-", "600", "-", "-", "a; b"]
 
 
 def test_growth_shows_every_place_of_the_grid_and_what_failed() -> None:

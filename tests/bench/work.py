@@ -87,6 +87,14 @@ WORK = (
         targets=(Target("secured", 1.8),),
     ),
     Work("gzip", "forward with gzip, 20 KB JSON", "gzip", "20k.json", _ALL, targets=(Target("nginx", 0.8),)),
+    Work(
+        "kept",
+        "kept reply from memory, 1.1 KB JSON",
+        "kept",
+        "1k.json",
+        (GATEWAY, INTERPRETED, "nginx", "Varnish"),
+        targets=(Target("nginx", 1.5), Target("Varnish", 1.0, is_below=True)),
+    ),
     Work("routes-5", "forward, 5 routes", "plain", "1k.json", (GATEWAY,), table="5-routes"),
     Work(
         "routes-1000",
