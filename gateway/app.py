@@ -426,20 +426,22 @@ def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:
         return _Limits(memory, memory)
     # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
     from gateway.stores.local import LocalLimits
-    from gateway.stores.redis import Phase, open_store
+    from gateway.stores.redis import Phase, RedisLimits, open_store
     from gateway.stores.redis_pulse import pulse
     from gateway.stores.redis_told import hear
 
     degraded = metrics.gauge("gateway_limit_degraded_workers", "Workers that count limits without the store.")
+    live = metrics.gauge("gateway_limit_live_workers", "Workers of all gateways that share the store of limits.")
     outages = metrics.counter("gateway_limit_outages", "How often a worker lost the store of limits.")
 
-    def on_phase(phase: Phase) -> None:
-        degraded.set(phase is not Phase.UP)
-        if phase is Phase.DOWN:
-            outages.inc()
+    def watch(limits: RedisLimits) -> None:
+        outages.inc(limits.phase is Phase.DOWN and not degraded.value)
+        degraded.set(limits.phase is not Phase.UP)
+        # The exposition adds up what each worker of this gateway says.
+        live.set(limits.local.live_workers / workers)
 
     local = LocalLimits(lambda: time.monotonic_ns() // 1_000_000, workers)
-    store = open_store(url, local=local, on_phase=on_phase)
+    store = open_store(url, local=local, watch=watch)
     return _Limits(store, local, lambda: local.live_workers, lambda: store.start((pulse, hear)))
 
 

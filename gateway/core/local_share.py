@@ -4,8 +4,10 @@ A worker's share is the bucket itself, seen through a larger price: with n live 
 tokens. So all shares together are the bucket, whatever its limit, and a change of n needs no conversion.
 
 A worker knows a bucket from the store's own words: after each check of its own, and whenever anybody's checks have
-taken a tenth of a limit more than the store last told (`stores/scripts/take.lua`). Hence it never believes in more than
-a tenth of the limit that is not there, and n workers that fall back admit at most 1.1 times what was left.
+taken a twentieth of a limit more than the store last told (`stores/scripts/take.lua`). Hence it never believes in more
+than a twentieth of the limit that is not there. Of what it cannot know it takes no more than a twentieth for granted
+either, so that all workers together stay within 1.1 times the limit; or one request each, where the limit is smaller
+than twenty times the workers.
 """
 
 from collections.abc import Sequence
@@ -13,8 +15,8 @@ from typing import NamedTuple
 
 from gateway.core.rate_limit import Decision, Window, WindowState
 
-TOLD_PARTS = 10
-"""The store tells of each tenth of a limit. `take.lua` has the same number."""
+TOLD_PARTS = 20
+"""The store tells of each twentieth of a limit. `take.lua` has the same number."""
 
 # An answer that is under way to a share must still find it: longer than any call.
 _IDLE_FOR_MS = 2_000
@@ -112,16 +114,15 @@ class Share:
         self._local = list(self.debts)
         self._local_at_ms = self._heard_at_ms
         self._pay_back(windows, now_ms)
-        for index, (_, period_ms) in enumerate(windows):
-            # Of an outage just before this one, and not known to the store yet.
-            self._local[index] += (max(0, self.owed) + self.on_way) * outage.workers * period_ms
-        if outage.unheard_since_ms is None or outage.workers == 1:
-            return
         for index, (limit, period_ms) in enumerate(windows):
-            # All but a tenth may have been taken by others.
-            unheard = limit * period_ms - limit * period_ms // TOLD_PARTS
-            unheard -= (now_ms - outage.unheard_since_ms) * limit
-            self._local[index] = max(self._local[index], unheard)
+            unit = outage.workers * period_ms
+            if outage.unheard_since_ms is not None and outage.workers > 1:
+                # All but a twentieth may have been taken by others; one request passes even so.
+                unheard = limit * period_ms - max(limit * period_ms // TOLD_PARTS, unit)
+                unheard -= (now_ms - outage.unheard_since_ms) * limit
+                self._local[index] = max(self._local[index], unheard)
+            # Of an outage just before this one, and not known to the store yet.
+            self._local[index] += (max(0, self.owed) + self.on_way) * unit
 
     def _pay_back(self, windows: tuple[Window, ...], now_ms: int) -> None:
         elapsed_ms = now_ms - self._local_at_ms

@@ -13,7 +13,7 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_requests_in_flight, gateway_connections (gauges) | | the lanes, on `RequestMetrics` |
 | gateway_upstream_attempts_total | upstream, outcome | forward, on `RequestMetrics.attempts` |
 | gateway_limit_verdicts_total | the plugin's | limit |
-| gateway_limit_degraded_workers (gauge), gateway_limit_outages_total | | the limit store, in `app.py` |
+| gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
 | gateway_cache_requests_total | route, result | cache |
 | gateway_cache_bytes_total (of bodies) | route, layer | cache |
 | gateway_cache_evictions_total | layer | the worker's memory of replies |

@@ -76,11 +76,13 @@ class LocalLimits:
         """The store's word may get lost on its way here."""
         self._is_deaf = True
 
-    def begin_outage(self) -> None:
-        """The store is gone."""
+    def begin_outage(self, *, is_brief: bool = False) -> None:
+        """The store is gone. is_brief: perhaps it is only late, and only for this worker; the others may take all that
+        there is meanwhile.
+        """
         unheard_since_ms = None
         if self._has_had_store:
-            unheard_since_ms = self.now_ms() if self._is_deaf else self._unheard_since_ms
+            unheard_since_ms = self.now_ms() if self._is_deaf or is_brief else self._unheard_since_ms
         self._outage = Outage(self._outage.number + 1, self.live_workers, unheard_since_ms)
 
     def owing(self) -> list[tuple[str, tuple[Window, ...], Share]]:

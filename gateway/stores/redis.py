@@ -5,7 +5,8 @@ the cost of a call is shared. A check is answered within its deadline, by a deci
 twice. `stores/local.py` is kept warm with all that the store says, and counts while the store is gone:
 
 up: the store counts; `redis_pulse.py` counts the live workers, `redis_told.py` hears what others took.
-A check whose call is late is this worker's share's; what the share lets pass goes to the store with the next check.
+A check whose call is late is this worker's share's, of which a small part counts, since the others may have the
+store; what it lets pass goes to the store with the next check.
 down, from a call that failed, or LATE_FOR_S after the first of several that were late with none in time between: this
 worker's share counts; one probe a second.
 returning, from the first probe that was answered in time: both count, and what was admitted alone is debited.
@@ -37,11 +38,13 @@ LATE_S = 1.0
 CALLS_AT_ONCE = 4
 # A larger call would hold up the server, and so all others.
 CHECKS_AT_ONCE = 250
+# After that the call shall take nothing, for its reply might not be heard: well before LATE_S is over.
+_TOO_LATE_MS = 700
 # What this worker knows of the server's clock holds for so long.
 _CLOCK_HOLDS_MS = 10_000
-# This much of a deadline's delay is the timer's; more is a busy worker's, which must not be taken for the store's.
-_LAG_S = 0.005
-_GRACES = 5
+# The deadline is looked for in so many steps, so that time in which this worker was busy with something else counts for
+# one of them at most: a busy worker must not take itself for a slow store.
+_STEPS = 5
 
 _TAKE = Script("take")
 
@@ -53,15 +56,15 @@ def open_store(
     now_ms: Callable[[], int] | None = None,
     *,
     local: LocalLimits | None = None,
-    on_phase: "Callable[[Phase], None] | None" = None,
+    watch: "Callable[[RedisLimits], None]" = lambda limits: None,
 ) -> "RedisLimits":
     """The store behind a URL (`core/store_url.py`). Connects at the first check.
 
-    now_ms: milliseconds since the epoch, instead of the server's own clock. local, on_phase: as of `RedisLimits`.
+    now_ms: milliseconds since the epoch, instead of the server's own clock. local, watch: as of `RedisLimits`.
     Raises ValueError, which never shows the URL, for it may hold a password.
     """
     opened = open_client(url, socket_timeout_s=LATE_S)
-    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms, local=local, on_phase=on_phase)
+    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms, local=local, watch=watch)
 
 
 async def run_script(client: Client, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
@@ -81,7 +84,7 @@ class Phase(Enum):
 
 
 class LateError(Exception):
-    """The call reached the server after its deadline, and took nothing."""
+    """The call reached the server when its reply might not have been heard any more, and took nothing."""
 
 
 class Check:
@@ -110,14 +113,13 @@ class Check:
 class _Turn:
     """The checks that go together, and their deadline."""
 
-    __slots__ = ("checks", "deadline", "due_s", "graces", "is_late")
+    __slots__ = ("checks", "deadline", "is_late", "steps")
 
-    def __init__(self, due_s: float) -> None:
+    def __init__(self) -> None:
         self.checks: list[Check] = []
         self.deadline: asyncio.TimerHandle | None = None
-        self.due_s = due_s
-        self.graces = _GRACES
         self.is_late = False
+        self.steps = 0
 
     def end(self, reason: str) -> None:
         """Answer StoreDown to every check that has no answer yet."""
@@ -132,7 +134,7 @@ class _Turn:
 class RedisLimits:
     """A `RateLimitStore` whose answers come later. Runs on its own only between `start` and `close`.
 
-    local: this worker's shares. on_phase: called with each new phase.
+    local: this worker's shares. watch: called at each new phase, and each time the live workers were counted.
     """
 
     def __init__(
@@ -142,7 +144,7 @@ class RedisLimits:
         is_cluster: bool = False,
         now_ms: Callable[[], int] | None = None,
         local: LocalLimits | None = None,
-        on_phase: Callable[[Phase], None] | None = None,
+        watch: "Callable[[RedisLimits], None]" = lambda limits: None,
     ) -> None:
         self.client = client
         self.is_cluster = is_cluster
@@ -153,7 +155,7 @@ class RedisLimits:
         self.answered = asyncio.Event()
         """Set once the store has answered anything."""
         self._now_ms = now_ms
-        self._on_phase = on_phase
+        self._watch = watch
         self._queue: deque[_Turn] = deque()
         self._calls: dict[asyncio.Task[None], _Turn] = {}
         # Of each server (by slot on a cluster, else of the only one): its clock less ours, and when we saw it.
@@ -177,8 +179,8 @@ class RedisLimits:
         loop = asyncio.get_running_loop()
         turn = self._queue[-1] if self._queue else None
         if turn is None or len(turn.checks) >= CHECKS_AT_ONCE:
-            turn = _Turn(loop.time() + DEADLINE_S)
-            turn.deadline = loop.call_at(turn.due_s, self._expire, turn)
+            turn = _Turn()
+            turn.deadline = loop.call_later(DEADLINE_S / _STEPS, self._expire, turn)
             self._queue.append(turn)
             loop.call_soon(self._flush)
         check = Check(name, windows, cost, self.local.share(name, windows))
@@ -206,6 +208,12 @@ class RedisLimits:
         """The store is there, or was a moment ago."""
         self.local.has_store()
         self.answered.set()
+
+    def has_counted(self, live_workers: int) -> None:
+        """So many workers of all gateways live."""
+        self.has_answered()
+        self.local.live_workers = live_workers
+        self._watch(self)
 
     def go_down(self, reason: str) -> None:
         """From now on every check is answered StoreDown, until a probe is answered in time."""
@@ -253,8 +261,7 @@ class RedisLimits:
 
     def _enter(self, phase: Phase) -> None:
         self.phase = phase
-        if self._on_phase is not None:
-            self._on_phase(phase)
+        self._watch(self)
 
     def _flush(self) -> None:
         # Past this many calls the next checks gather until one ends, and so make larger ones.
@@ -286,10 +293,10 @@ class RedisLimits:
         now_s = asyncio.get_running_loop().time()
         if not self._late_since_s:
             self._late_since_s = now_s
-        if now_s - self._late_since_s >= LATE_FOR_S or self.phase is not Phase.UP:
+        if now_s - self._late_since_s >= LATE_FOR_S:
             self.go_down(reason)
-        else:
-            self.local.begin_outage()
+        elif self.phase is Phase.UP:
+            self.local.begin_outage(is_brief=True)
 
     async def _call(self, checks: Sequence[Check], server: int) -> None:
         local = self.local
@@ -297,7 +304,7 @@ class RedisLimits:
         not_after: str | int = ""
         clock = self._clocks.get(server)
         if clock is not None and sent_ms - clock[1] < _CLOCK_HOLDS_MS:
-            not_after = sent_ms + clock[0] + round(DEADLINE_S * 1000)
+            not_after = sent_ms + clock[0] + _TOO_LATE_MS
         now = "" if self._now_ms is None else self._now_ms()
         for check in checks:
             share = check.share
@@ -319,7 +326,7 @@ class RedisLimits:
             # Half of the way there and back is the error at most; of a slow reply it would be too much.
             self._clocks[server] = (at_ms - (sent_ms + came_ms) // 2, came_ms)
         if not answers:
-            raise LateError(f"the call was more than {DEADLINE_S * 1000:.0f} ms on its way")
+            raise LateError("a call reached the store too late")
         self.has_answered()
         for check, answer in zip(checks, answers, strict=True):
             taken, *texts = answer.split()
@@ -335,11 +342,9 @@ class RedisLimits:
                 check.share.owed -= check.cost
 
     def _expire(self, turn: _Turn) -> None:
-        loop = asyncio.get_running_loop()
-        if turn.graces and loop.time() - turn.due_s > _LAG_S * (1 + _GRACES - turn.graces):
-            # The loop was busy with something else; what has arrived meanwhile is read before the next timers.
-            turn.graces -= 1
-            turn.deadline = loop.call_later(_LAG_S, self._expire, turn)
+        turn.steps += 1
+        if turn.steps < _STEPS:
+            turn.deadline = asyncio.get_running_loop().call_later(DEADLINE_S / _STEPS, self._expire, turn)
             return
         turn.is_late = True
         if turn in self._queue:

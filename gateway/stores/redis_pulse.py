@@ -66,13 +66,13 @@ async def beat(limits: RedisLimits, worker: str) -> bool:
     loop = asyncio.get_running_loop()
     began_s = loop.time()
     try:
-        limits.local.live_workers = await _say(limits, worker, is_alive=True)
+        live_workers = await _say(limits, worker, is_alive=True)
         if limits.is_cluster:
             await ping(limits)
     except Exception as error:  # whatever the client raises
         limits.go_down(f"{type(error).__name__}: {error}")
         return False
-    limits.has_answered()
+    limits.has_counted(live_workers)
     return loop.time() - began_s <= DEADLINE_S
 
 

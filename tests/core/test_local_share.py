@@ -59,8 +59,10 @@ def test_a_clock_of_the_store_that_was_set_back_is_believed() -> None:
 
 def test_what_was_not_heard_may_have_been_taken() -> None:
     deaf = Outage(1, 4, 1_000)
-    assert taken(Share(MINUTE, 0), deaf, 1_000) == 1, "a fourth of a tenth, in whole requests"
-    assert taken(Share(MINUTE, 0), deaf, 31_000) == 9, "and of the half that came back since"
+    many = (Window(800, 60_000),)
+    assert taken(Share(many, 0), deaf, 1_000, many) == 10, "a fourth of a twentieth"
+    assert taken(Share(many, 0), deaf, 31_000, many) == 110, "and of the half that came back since"
+    assert taken(Share(MINUTE, 0), deaf, 1_000) == 1, "one at least"
     assert taken(Share(MINUTE, 0), Outage(1, 1, 1_000), 1_000) == 60, "nobody else takes anything"
 
 

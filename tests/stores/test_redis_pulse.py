@@ -105,7 +105,7 @@ async def test_a_check_that_was_late_costs_nothing(own_redis: RedisServer, key: 
     own_redis.freeze()
     checks = [store.take(key, DAY) for _ in range(10)]
     assert all(isinstance(error, StoreDown) for error in await asyncio.gather(*checks, return_exceptions=True))
-    until_s = asyncio.get_running_loop().time() + 2 * redis_store.DEADLINE_S
+    until_s = asyncio.get_running_loop().time() + redis_store.LATE_S
     await until(lambda: asyncio.get_running_loop().time() > until_s)
     own_redis.thaw()
     await until(lambda: store.phase is Phase.UP)

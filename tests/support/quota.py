@@ -32,7 +32,7 @@ def request_bytes(tenant: str, plan: str = "free") -> bytes:
     return f"GET / HTTP/1.1\r\nHost: gateway.test\r\nAuthorization: Bearer {token(tenant, plan)}\r\n\r\n".encode()
 
 
-async def flood(ports: Sequence[int], request: bytes, connections: int, each: int) -> Counter[int]:
+async def flood(processes: Sequence[Process], request: bytes, connections: int, each: int) -> Counter[int]:
     """So many requests on each of so many connections, all sent before any reply is read. Returns statuses."""
     found: Counter[int] = Counter()
 
@@ -42,7 +42,7 @@ async def flood(ports: Sequence[int], request: bytes, connections: int, each: in
             for _ in range(each):
                 found[(await client.read_reply()).status] += 1
 
-    await asyncio.gather(*(one(ports[number % len(ports)]) for number in range(connections)))
+    await asyncio.gather(*(one(processes[number % len(processes)].port) for number in range(connections)))
     return found
 
 

@@ -13,12 +13,12 @@
 -- Returns    now in milliseconds; then for each check "1 debt debt ..." where it was taken, else "0 debt debt ...".
 --            Only now, where it was too late.
 --
--- Whenever a debt has grown by a tenth of its limit over what is told, the channel limit:told gets the name and the
--- debts, so that every worker always knows nine tenths of each bucket (gateway/decisions/0014).
+-- Whenever a debt has grown by a twentieth of its limit over what is told, the channel limit:told gets the name and the
+-- debts, so that every worker always knows all but a twentieth of each bucket (gateway/decisions/0014).
 -- A record expires by itself a minute after all its buckets are full, which is the same as no record.
 
 local MARGIN_MS = 60000
-local TOLD_PARTS = 10
+local TOLD_PARTS = 20
 local floor, ceil, max, min = math.floor, math.ceil, math.max, math.min
 
 local now = tonumber(ARGV[1])
