@@ -81,3 +81,17 @@ async def test_the_deadline_is_the_uses_own(own_redis: RedisServer, monkeypatch:
     assert repr(link) == "<RedisLink the store of tests down, 1 calls under way>"
     await link.close()
     assert repr(link) == "<RedisLink the store of tests down, 0 calls under way>"
+
+
+async def test_a_full_server_refuses_what_is_new_and_is_not_down() -> None:
+    server = RedisServer("--maxmemory", "1", "--maxmemory-policy", "noeviction")
+    server.start()
+    link = RedisLink(open_client(server.url).client, "the store of tests")
+    try:
+        for _ in range(2):
+            with pytest.raises(StoreDown, match="full"):
+                await claimed(link)
+        assert not link.is_down
+    finally:
+        await link.close()
+        server.kill()
