@@ -1,4 +1,4 @@
-"""What one worker admits of a shared token bucket while the shared store is gone (decisions/0010).
+"""What one worker admits of a shared token bucket while the shared store is gone (decisions/0014).
 
 A worker's share is the bucket itself, seen through a larger price: with n live workers, a request costs n times its
 tokens. So all shares together are the bucket, whatever its limit, and a change of n needs no conversion.

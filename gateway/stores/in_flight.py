@@ -1,4 +1,4 @@
-"""Requests under way, counted in this worker (decisions/0010)."""
+"""Requests under way, counted in this worker (decisions/0014)."""
 
 from collections.abc import Callable
 

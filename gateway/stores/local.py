@@ -1,4 +1,4 @@
-"""Every worker's own buckets for the time without the shared store: kept warm while there is one (decisions/0010)."""
+"""Every worker's own buckets for the time without the shared store: kept warm while there is one (decisions/0014)."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence

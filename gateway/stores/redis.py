@@ -1,4 +1,4 @@
-"""Token buckets in Redis, shared by all workers and gateways (decisions/0010).
+"""Token buckets in Redis, shared by all workers and gateways (decisions/0014).
 
 Checks that arrive in the same turn of the event loop go as one script call (on a cluster, one for each slot), so that
 the cost of a call is shared. A check is answered within its deadline, by a decision or by `StoreDown`. Nothing is sent

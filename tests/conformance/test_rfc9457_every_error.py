@@ -44,6 +44,7 @@ routes:
 - {id: inner, match: "/inner", to: origin, allow: {addresses: [10.0.0.0/8]}}
 - {id: crossed, match: "/crossed", to: origin, cors: {origins: ["https://good.example"]}}
 - {id: limited, match: "/limited", to: origin, limit: 1/d}
+- {id: capped, match: "/capped", to: origin, limit: {concurrent: 1}}
 - {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
 - {id: nobody, match: "/nobody", to: nobody}
@@ -79,6 +80,14 @@ async def busy(r: Rig) -> ClientReply:
         other.send(b"GET /open/ HTTP/1.1\r\nHost: a\r\n\r\n")
         await until(lambda: bool(r.origin.requests))
         return await r.exchange("GET", "/open/x")
+
+
+async def one_too_many(r: Rig) -> ClientReply:
+    r.origin.script = silent
+    async with connected(r.gateway.port) as other:
+        other.send(b"GET /capped HTTP/1.1\r\nHost: a\r\n\r\n")
+        await until(lambda: bool(r.origin.requests))
+        return await r.exchange("GET", "/capped")
 
 
 async def with_script(r: Rig, script: Any) -> ClientReply:
@@ -139,6 +148,7 @@ SCENARIOS: dict[str, Scenario] = {
     "address_refused": lambda r: r.exchange("GET", "/inner"),
     "origin_refused": lambda r: r.exchange("OPTIONS", "/crossed", PREFLIGHT),
     "rate_limited": lambda r: second(r, "/limited"),
+    "concurrency_limited": one_too_many,
     "limit_store_down": lambda r: r.exchange("GET", "/shared"),
     "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
     "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),

@@ -55,7 +55,7 @@ class Worker:
         """As after the deadline of a call."""
         now_ms = self.world.now_ms
         self.late_since_ms = self.late_since_ms or now_ms
-        # A store that is late for one worker alone, and for long, is the one case that costs more (decisions/0010).
+        # A store that is late for one worker alone, and for long, is the one case that costs more (decisions/0014).
         if now_ms - self.late_since_ms >= LATE_FOR_MS and not self.world.is_there:
             self.fall()
         elif self.phase == "up":

@@ -14,7 +14,7 @@
 --            Only now, where it was too late.
 --
 -- Whenever a debt has grown by a twentieth of its limit over what is told, the channel limit:told gets the name and the
--- debts, so that every worker always knows all but a twentieth of each bucket (gateway/decisions/0010).
+-- debts, so that every worker always knows all but a twentieth of each bucket (gateway/decisions/0014).
 -- A record expires by itself a minute after all its buckets are full, which is the same as no record.
 
 local MARGIN_MS = 60000
