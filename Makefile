@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench fuzz differential clean
+.PHONY: demo test check format bench soak faults fuzz differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -24,11 +24,21 @@ format: .venv/.check
 bench: .venv/.bench
 	$(BIN)/python -m tests.bench
 
+soak: .venv/.bench
+	$(BIN)/python -m tests.bench.soak $(SOAK)
+
+faults: .venv/.bench
+	$(BIN)/python -m tests.bench.soak --faults --minutes 3 $(SOAK)
+
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz
 
 differential: .venv/.check
 	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py
+
+# CACHE_TESTS is a checkout of http-tests/cache-tests after `npm install`; needs node.
+judge: .venv/.check
+	$(BIN)/python -m tests.conformance.judge_http_cache $(CACHE_TESTS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

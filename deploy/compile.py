@@ -11,19 +11,30 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-# Every module on the way of a plain request, and nothing else: what is not hot stays easy to debug.
+# Every module on the way of a plain request, or of one that the cache answers, and nothing else: what is not hot stays
+# easy to debug.
 HOT_MODULES = [
+    "gateway/core/cache_control.py",
+    "gateway/core/cache_freshness.py",
+    "gateway/core/cache_keys.py",
+    "gateway/core/cache_reply.py",
+    "gateway/core/cache_serving.py",
+    "gateway/core/cache_status.py",
+    "gateway/core/cache_variants.py",
     "gateway/core/errors.py",
     "gateway/core/headers.py",
     "gateway/core/identity.py",
+    "gateway/core/kept_replies.py",
     "gateway/core/memo.py",
     "gateway/core/milliseconds.py",
     "gateway/core/paths.py",
     "gateway/core/plain_head.py",
     "gateway/core/rate_limit.py",
+    "gateway/core/reply_framing.py",
     "gateway/core/request_framing.py",
     "gateway/core/retry.py",
     "gateway/core/routing.py",
+    "gateway/core/s3_fifo.py",
     "gateway/observe/access_log.py",
     "gateway/observe/metrics.py",
     "gateway/observe/recorder.py",
@@ -34,11 +45,15 @@ HOT_MODULES = [
     "gateway/proxy/forward.py",
     "gateway/proxy/heads.py",
     "gateway/proxy/lane.py",
+    "gateway/proxy/outbox.py",
     "gateway/proxy/pipeline.py",
     "gateway/proxy/reply_body.py",
+    "gateway/proxy/upstream_error.py",
     "gateway/stores/memory.py",
     "gateway/upstreams/pool.py",
     "gateway/upstreams/registry.py",
+    "plugins/auth.py",
+    "plugins/limit.py",
 ]
 
 

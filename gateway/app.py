@@ -5,32 +5,39 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
 
 from gateway.config.compile import compile_snapshot
 from gateway.config.load import LoadedTable, load_table
-from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources
+from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources, TlsSettings
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
+from gateway.config.tls import server_context
 from gateway.core.client_address import TrustedProxies
+from gateway.core.kept_replies import KeptReplies as LentReplies
+from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply
+from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply, StoreDown
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.proxy.slow_readers import SlowReaders
+from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits
 from gateway.stores.memory_claims import MemoryClaims
-from gateway.upstreams.registry import Registry, UpstreamShape
+from gateway.stores.open_replies import open_kept_replies
+from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
 
 T = TypeVar("T")
 
@@ -48,9 +55,11 @@ class Services:
         limits: RateLimitStore,
         local_limits: RateLimitStore,
         claims: ClaimStore,
+        kept: LentReplies,
         in_flight: InFlight,
         metrics: WorkerMetrics,
         worker_count: int,
+        background: "Background",
         dispatch: Dispatch,
         closers: list[Any],
     ) -> None:
@@ -59,10 +68,12 @@ class Services:
         self.limits = limits
         self.local_limits = local_limits
         self.claims = claims
+        self.kept = kept
         self.in_flight = in_flight
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
+        self._background = background
         self._dispatch = dispatch
         self._closers = closers
         self._shared: dict[object, Any] = {}
@@ -100,15 +111,53 @@ class Services:
     async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        self._background.spawn(work)
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        await self._background.refetch(exchange, state)
+
     async def dispatch(self, exchange: Exchange) -> Reply:
         return await self._dispatch(exchange)
+
+
+class Background:
+    """What runs for nobody."""
+
+    def __init__(self, refetch: Callable[[Exchange, dict[str, Any]], Awaitable[None]]) -> None:
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.refetch = refetch
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """See `plugin_api.PluginServices.spawn`."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+
+    async def close(self) -> None:
+        """Cancel it."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logging.getLogger("gateway").error("work in the background failed", exc_info=error)
 
 
 class ServingGateway:
     """One worker's gateway, from compiled table to open port (`workers.RunningGateway`)."""
 
-    def __init__(self, settings: ServeSettings, loaded: LoadedTable, metrics: WorkerMetrics) -> None:
-        """Needs the running event loop. Raises TableInvalid."""
+    def __init__(
+        self,
+        settings: ServeSettings,
+        loaded: LoadedTable,
+        metrics: WorkerMetrics,
+        tell: Callable[[Purge], None] = lambda purge: None,
+    ) -> None:
+        """Needs the running event loop. tell: passes a purge on to the other workers. Raises TableInvalid."""
         loop = self._loop = asyncio.get_running_loop()
         self._settings = settings
         self._metrics = metrics
@@ -116,10 +165,16 @@ class ServingGateway:
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random())
         self._claims = _open_claims(loaded.table.gateway.store)
+        evictions = metrics.counter("gateway_cache_evictions", "Kept replies that went for want of room.", layer="l1")
+        self.kept, self._purges = open_kept_replies(
+            loaded.table.gateway.store, loaded.table.gateway.cache.l1, evictions, tell
+        )
+        self._background = Background(self._refetch)
         self._limits = _open_limits(loaded.table.gateway.store, settings.workers, metrics)
         self._in_flight = WorkerInFlight(self._limits.live_workers)
         self._closers: list[Any] = []
-        forwarder = Forwarder(loop)
+        outbox = Outbox(loop)
+        forwarder = Forwarder(loop, outbox)
         snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
         forwarder.policies = {
             route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
@@ -129,51 +184,104 @@ class ServingGateway:
         recorder = Recorder(self._request_metrics, self._access_log)
         self._pipeline = Pipeline(self.current, loop, recorder.record)
         gateway = loaded.table.gateway
+        limits = gateway.limits
         self._state = LaneState(self._request_metrics.connections, self._request_metrics.in_flight)
         parts = LaneParts(
             pipeline=self._pipeline,
+            outbox=outbox,
             loop=loop,
             limits=LaneLimits(
-                header_max=gateway.limits.header_max,
-                header_timeout_s=gateway.limits.header_timeout,
-                idle_timeout_s=gateway.limits.idle_timeout,
-                max_connections=gateway.limits.max_connections,
+                target_max=limits.target_max,
+                header_max=limits.header_max,
+                header_line_max=limits.header_line_max,
+                header_count_max=limits.max_headers,
+                header_timeout_s=limits.header_timeout,
+                idle_timeout_s=limits.idle_timeout,
+                body_rate_min=limits.body_rate_min,
+                max_connections=limits.max_connections,
+                max_requests=limits.max_requests,
             ),
             trusted=TrustedProxies(gateway.trusted_proxies),
             ids=IdSource(),
             state=self._state,
+            slow_readers=SlowReaders(loop, limits.reply_rate_min),
         )
         self._aiohttp_lane = AiohttpLane(parts)
         self._fast_lane = FastLane(parts, self._aiohttp_lane)
+        self._tls: TlsListener | None = None
+        if settings.tls is not None:
+            self._tls = TlsListener(
+                self._aiohttp_lane if settings.lane == "aiohttp" else self._fast_lane,
+                server_context(settings.tls),
+                loop,
+                metrics,
+                handshakes_max=gateway.limits.max_connections,
+                handshake_timeout_s=gateway.limits.header_timeout,
+            )
         self._server: asyncio.Server | None = None
 
     async def start(self, sock: socket.socket) -> None:
         """Begin to accept."""
+        await self.kept.store.prepare()
         self._limits.start()
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
-        self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
+        if self._tls is None:
+            self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
+        else:
+            sock.listen(LISTEN_BACKLOG)
+            self._tls.start(sock)
+
+    def renew_certificates(self, tls: TlsSettings) -> None:
+        """Serve these from the next handshake on."""
+        assert self._tls is not None
+        self._tls.context = server_context(tls)
 
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, let what is under way end within timeout_s, then close everything."""
         if self._server is not None:
             self._server.close()
+        if self._tls is not None:
+            await self._tls.close()
         self._fast_lane.close_idle()
         self._aiohttp_lane.close_idle()
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        for part in (*self.current.snapshot.plugins, *self._closers, self._claims, self._limits.shared):
+        await self._background.close()
+        for part in (
+            *self.current.snapshot.plugins,
+            *self._closers,
+            self._purges,
+            self.kept,
+            self._claims,
+            self._limits.shared,
+        ):
             await _close(part)
         self._registry.close()
         if self._access_log is not None:
             await self._access_log.close()
 
+    def hear(self, purge: Mapping[str, Any]) -> None:
+        """A purge of another worker."""
+        self.kept.hear(Purge.of(purge))
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """Drop kept replies everywhere. Returns why that is not done yet, "" where it is."""
+        try:
+            await self.kept.purge(Purge.of(purge))
+        except StoreDown as error:
+            return f"the store is down ({error}); it is told as soon as it answers"
+        return ""
+
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
+        return await self._run_whole(exchange, self._pipeline.handle(exchange))
+
+    async def _run_whole(self, exchange: Exchange, handling: Awaitable[Reply]) -> Reply:
         exchange.started_s = time.monotonic()
         reply: Reply | None = None
         try:
-            reply = await self._pipeline.handle(exchange)
+            reply = await handling
             body = reply.body
             if not isinstance(body, bytes):
                 pieces = []
@@ -189,6 +297,32 @@ class ServingGateway:
             exchange.outcome = exchange.outcome or "client_gone"
             self._pipeline.finish(exchange)
 
+    async def _refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        """Ask the upstream once more, for nobody (`plugin_api.PluginServices.refetch`)."""
+        again = Exchange(
+            method="GET",
+            target=exchange.target,
+            headers=exchange.headers.copy(),
+            scheme=exchange.scheme,
+            authority=exchange.authority,
+            peer_ip=exchange.peer_ip,
+            client_ip=exchange.client_ip,
+            is_trusted_peer=exchange.is_trusted_peer,
+            request_id=f"{exchange.request_id}.again",
+            traceparent=exchange.traceparent,
+            parent=exchange,
+        )
+        for name in ("path", "query", "route", "compiled", "params", "identity"):
+            setattr(again, name, getattr(exchange, name))
+        again.state = state
+        again.is_background = True
+        # As if all of them had run: this is no request of the caller's, so nothing is asked or counted of him.
+        again.hooks_run = len(exchange.compiled.unwinding)
+        total_s = exchange.compiled.total_timeout_s
+        if total_s is not None:
+            again.deadline_s = time.monotonic() + total_s
+        await self._run_whole(again, self._pipeline.handle(again, None, is_entered=True))
+
     def _services_for(self, loaded: LoadedTable) -> Callable[[type[Plugin]], Services]:
         identity = loaded.table.identity.claims()
 
@@ -199,9 +333,11 @@ class ServingGateway:
                 limits=self._limits.shared,
                 local_limits=self._limits.local,
                 claims=self._claims,
+                kept=self.kept,
                 in_flight=self._in_flight,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
+                background=self._background,
                 dispatch=self._dispatch,
                 closers=self._closers,
             )
@@ -221,6 +357,7 @@ class ServingGateway:
                     balance="round_robin" if settings.balance == "hash" else settings.balance,
                     pool_max=settings.pool.max,
                     pool_idle_s=settings.pool.idle,
+                    tls=TlsShape(**settings.tls.model_dump()) if settings.tls is not None else TlsShape(),
                 )
             ),
             rewrite=route.rewrite,
@@ -250,11 +387,13 @@ class _AttemptCounters(dict[str, Counter]):
         self[outcome].inc()
 
 
-async def build_gateway(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics) -> ServingGateway:
+async def build_gateway(
+    settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics, tell: Callable[[Mapping[str, Any]], None]
+) -> ServingGateway:
     """A worker's gateway from the sources that the supervisor read (`workers.Build`). Raises TableInvalid."""
     read_file, find_files = from_memory(sources.files)
     loaded = load_table(sources.path, read_file=read_file, find_files=find_files)
-    return ServingGateway(settings, loaded, metrics)
+    return ServingGateway(settings, loaded, metrics, lambda purge: tell(purge._asdict()))
 
 
 def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessLog | None:

@@ -4,8 +4,9 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from gateway.admin.app import text_table
 from gateway.app import build_gateway
@@ -14,10 +15,12 @@ from gateway.config.describe import describe_routes
 from gateway.config.load import load_table
 from gateway.config.problems import TableInvalid
 from gateway.config.settings import ServeSettings, TableSources, parse_worker_count
+from gateway.config.tls import TlsInvalid, read_tls
 from gateway.core.scalars import parse_duration
 from gateway.demo import run_demo
 from gateway.development_token import Caller, make_token
 from gateway.observe.log_format import log_to_stderr
+from gateway.proxy.aiohttp_lane import has_c_parser
 from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
 
 _USAGE = 2
@@ -91,13 +94,54 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     lane = _from_environment("lane", "fast")
     parser.add_argument("--lane", choices=("fast", "aiohttp"), default=lane, help="aiohttp: without the fast lane")
+    _add_tls(parser)
     parser.set_defaults(run=_serve)
+
+
+def _add_tls(parser: argparse.ArgumentParser) -> None:
+    for name, help_text in (
+        ("cert", "a certificate and its chain, PEM; repeat for more names"),
+        ("key", "its key, PEM"),
+    ):
+        default = tuple(_listed(_from_environment(f"tls_{name}", "")))
+        parser.add_argument(f"--tls-{name}", action=_Repeated, default=default, metavar="FILE", help=help_text)
+    client_ca, client_auth = _from_environment("tls_client_ca", ""), _from_environment("tls_client_auth", "")
+    parser.add_argument("--tls-client-ca", default=client_ca, metavar="FILE", help="who signs clients' certificates")
+    parser.add_argument(
+        "--tls-client-auth",
+        choices=("none", "optional", "required"),
+        default=client_auth or None,
+        help="whether clients show a certificate; default: required with --tls-client-ca",
+    )
+
+
+class _Repeated(argparse.Action):
+    """A flag that may stand several times; the first one takes the place of what the environment says."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, option: str | None = None
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, [values] if before is self.default else [*before, values])
 
 
 def _serve(found: argparse.Namespace) -> int:
     log_to_stderr()
+    if not has_c_parser():
+        sys.stderr.write(
+            "gateway serve: aiohttp runs without its C parser, and the one in Python is not as strict: "
+            "unset AIOHTTP_NO_EXTENSIONS, or install aiohttp from a wheel\n"
+        )
+        return _USAGE
     snapshot = check_table(found.config)
     loaded = load_table(found.config)
+    try:
+        tls = read_tls(
+            found.tls_cert, found.tls_key, found.tls_client_ca, found.tls_client_auth or "", now_s=time.time()
+        )
+    except TlsInvalid as error:
+        sys.stderr.write(f"gateway serve: {error}\n")
+        return _USAGE
     (host, port), (admin_host, admin_port) = found.listen, found.admin
     settings = ServeSettings(
         config=found.config,
@@ -109,6 +153,7 @@ def _serve(found: argparse.Namespace) -> int:
         drain_s=found.drain,
         access_log=found.access_log,
         lane=found.lane,
+        tls=tls,
     )
     description = TableDescription([row.as_dict() for row in describe_routes(snapshot)], snapshot.config)
 

@@ -5,15 +5,16 @@ the policy, when the table is loaded; `plugins/example.py` shows every hook.
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeVar
 
 from mypy_extensions import mypyc_attr
 
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
+from gateway.core.kept_replies import KeptReplies
 from gateway.core.rate_limit import Decision, Window
 
 T = TypeVar("T")
@@ -107,6 +108,7 @@ class Exchange:
     Set by the router: path (normal form), query (as sent, without "?"), route, params (decoded path parameters).
     Set by plugins: identity, state[plugin name] for what a plugin keeps between its hooks, verdicts[plugin name] for
     one word in the access log.
+    is_background: nobody waits for it (what is fetched ahead, say), so no limit counts it.
     Set by the forwarder: endpoint, attempts, upstream_s. Set at the end: reply, bytes_out, outcome.
     """
 
@@ -125,6 +127,7 @@ class Exchange:
         "headers",
         "hooks_run",
         "identity",
+        "is_background",
         "is_trusted_peer",
         "method",
         "outcome",
@@ -174,6 +177,7 @@ class Exchange:
         self.peer_ip = peer_ip
         self.client_ip = client_ip
         self.is_trusted_peer = is_trusted_peer
+        self.is_background = False
         self.request_id = request_id
         self.traceparent = traceparent
         self.started_s = started_s
@@ -207,7 +211,7 @@ class Exchange:
         return f"<Exchange {self.request_id} {self.method} {self.path or self.target.partition('?')[0]}>"
 
 
-_NO_PARAMS: Mapping[str, str] = {}
+_NO_PARAMS: Final[Mapping[str, str]] = {}
 
 UpstreamCall = Callable[[Exchange], Awaitable[Reply]]
 """Sends the request on and returns the reply's head with its body still moving. Raises GatewayError."""
@@ -329,6 +333,10 @@ class PluginServices(Protocol):
         """Who was first, over all gateways of the store; with memory://, in this worker."""
 
     @property
+    def kept(self) -> KeptReplies:
+        """The replies that this worker and the store keep; it outlives a table."""
+
+    @property
     def metrics(self) -> Metrics:
         """Where to count."""
 
@@ -354,6 +362,14 @@ class PluginServices(Protocol):
 
     async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run what would hold up the event loop."""
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run in the background what nobody waits for; it is cancelled when the worker ends, and a fault is logged."""
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        """Send the request of an exchange to its upstream once more, as a further exchange with this `state`: without
+        its request hooks, through `wrap_upstream` and the response hooks. Nobody gets the reply.
+        """
 
     async def dispatch(self, exchange: Exchange) -> Reply:
         """Send a further exchange through the whole pipeline, as if a client had sent it; its body is read whole."""

@@ -13,9 +13,7 @@ import difflib
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from itertools import islice
-from typing import Annotated, Any
-
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from typing import Any, ClassVar
 
 from gateway.core.errors import (
     API_KEY_MISSING,
@@ -27,21 +25,19 @@ from gateway.core.errors import (
     TOKEN_MISSING,
     GatewayError,
 )
-from gateway.core.headers import is_token
 from gateway.core.identity import Identity
-from gateway.core.keys import AlgorithmName, Key, KeyRefused, KeySet, public_key, read_jwk_set, secret_key
-from gateway.core.scalars import Duration, Id, Settings
+from gateway.core.keys import Key, KeyRefused, KeySet, public_key, read_jwk_set, secret_key
+from gateway.core.scalars import Id
 from gateway.core.tokens import (
     ClaimRules,
     CompactToken,
     check_claims,
     identity_of,
-    is_plain_text,
-    is_scope,
     parse_claims,
     parse_token,
 )
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage
+from plugins.auth_settings import ApiKeySettings, JwtSettings, NamedKey, Profile
 
 REMEMBERED_MAX = 16_384
 REMEMBERED_FOR_S = 300.0
@@ -55,113 +51,6 @@ Remembered = dict[bytes | None, tuple[Identity, float]]
 """Header value -> (who it is, until when in seconds since the epoch)."""
 
 
-def _plain(value: str) -> str:
-    if not is_plain_text(value):
-        raise ValueError("write it without control characters and without spaces around it")
-    return value
-
-
-def _scope(value: str) -> str:
-    if not is_scope(value):
-        raise ValueError("a scope has no spaces, quotes or control characters")
-    return value
-
-
-def _field_name(value: str) -> str:
-    if not is_token(value.encode()):
-        raise ValueError("this is not the name of a header")
-    return value
-
-
-def _by_name(value: Any) -> Any:
-    """The list form `[{name: ci, ...}]` -> `{ci: {...}}`."""
-    if not isinstance(value, list):
-        return value
-    named: dict[str, Any] = {}
-    for entry in value:
-        name = entry.get("name") if isinstance(entry, Mapping) else None
-        if not isinstance(name, str):
-            raise ValueError("each key of the list needs a name")
-        if name in named:
-            raise ValueError(f"the key {name} stands here twice")
-        named[name] = {member: entry[member] for member in entry if member != "name"}
-    return named
-
-
-PlainText = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)]
-Scope = Annotated[str, AfterValidator(_scope)]
-
-
-class _SecretSettings(Settings):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class NamedKey(_SecretSettings):
-    """One key of several: the token's `kid` chooses it."""
-
-    kid: str = Field(min_length=1, description="The name that tokens carry in their header")
-    algorithm: AlgorithmName = Field(description="The one algorithm of this key")
-    secret: SecretStr | None = Field(default=None, description="For HS256, HS384 and HS512")
-    public_key: str | None = Field(default=None, description="For all other algorithms: PEM text")
-
-    @model_validator(mode="after")
-    def _check_one(self) -> "NamedKey":
-        if (self.secret is None) == (self.public_key is None):
-            raise ValueError("write either secret or public_key")
-        return self
-
-
-class JwtSettings(_SecretSettings):
-    """How a profile's tokens are verified."""
-
-    algorithms: tuple[AlgorithmName, ...] = Field(min_length=1, description="All that are accepted, and no other")
-    secret: SecretStr | None = Field(default=None, description="The shared secret, for HS256, HS384 and HS512")
-    public_key: str | None = Field(default=None, description="The public key as PEM text")
-    keys: tuple[NamedKey, ...] | None = Field(default=None, min_length=1, description="Several keys, chosen by kid")
-    jwks: str | dict[str, Any] | None = Field(default=None, description="The URL of a JWK set, or the set itself")
-    issuer: str | None = Field(default=None, description="The iss that tokens must have")
-    audience: str | None = Field(default=None, description="The aud that tokens must have; without it they have none")
-    leeway: Duration = Field(default=0.0, description="How far clocks may be apart")
-
-    @model_validator(mode="after")
-    def _check_one(self) -> "JwtSettings":
-        given = [name for name in ("secret", "public_key", "keys", "jwks") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"write one of secret, public_key, keys, jwks; here: {', '.join(given) or 'none'}")
-        return self
-
-
-class ApiKey(_SecretSettings):
-    """One API key and whose it is. The key itself is nowhere: only its hash."""
-
-    sha256: str = Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the key, in hex")
-    tenant: PlainText | None = Field(default=None, description="Whose key it is")
-    user: PlainText | None = Field(default=None, description="The user it acts for")
-    plan: PlainText | None = Field(default=None, description="The plan of its limits")
-    scopes: tuple[Scope, ...] = Field(default=(), description="What it may")
-    modules: tuple[PlainText, ...] = Field(default=(), description="The modules that its tenant has licensed")
-
-
-class ApiKeySettings(_SecretSettings):
-    """Where a profile's API keys come, and which there are."""
-
-    header: Annotated[str, AfterValidator(_field_name)] = Field(default="X-Api-Key", description="The request header")
-    keys: Annotated[dict[PlainText, ApiKey], BeforeValidator(_by_name)] = Field(description="The keys by name")
-
-
-class Profile(Settings):
-    """One way to know the caller."""
-
-    jwt: JwtSettings | None = Field(default=None, description="By a bearer token")
-    api_key: ApiKeySettings | None = Field(default=None, description="By an API key")
-
-    @model_validator(mode="after")
-    def _check_one(self) -> "Profile":
-        if (self.jwt is None) == (self.api_key is None):
-            raise ValueError("write either jwt or api_key")
-        return self
-
-
 class Auth(Plugin):
     """Sets `exchange.identity`, or ends the exchange."""
 
@@ -169,7 +58,7 @@ class Auth(Plugin):
     stage = Stage.IDENTITY
     Policy = Id
     section_name = "auth"
-    Section = dict[Id, Profile]
+    Section: ClassVar[Any] = dict[Id, Profile]
     required_hint = "name a profile or write `auth: none`"
 
     def __init__(self, policy: str, route: RouteInfo, services: PluginServices) -> None:

@@ -14,7 +14,7 @@ method.
 
 Only what is final is kept (`core/idempotency.py`): after a 5xx, a 429 and their like, and where no reply came, the key
 is free again. The key passes on to the upstream, so one that knows keys makes even such a repetition exact. Decision
-0009 says why.
+0014 says why.
 
 A keyed request goes on when its client has left. Its key is held by a lease that is renewed while the request runs, so
 it is free LEASE_S after a worker was killed. Without the store no keyed request is served: 503.
@@ -59,7 +59,7 @@ from gateway.plugin_api import (
 
 LEASE_S = 15.0
 RENEWED_AFTER_S = 5.0
-REPLY_MAX = 1 << 20
+REPLY_MAX = 256 << 10
 # How long a table that is gone waits for requests whose clients have left.
 CLOSE_S = 5.0
 

@@ -15,14 +15,12 @@ been refused. On a route that has `respond: limits`, nothing is taken: that repl
 from collections.abc import Awaitable, Callable, Mapping
 from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
-from typing import Annotated, Any, Literal
-
-from pydantic import BeforeValidator, Field, model_validator
+from typing import Any, ClassVar
 
 from gateway.core.errors import CONCURRENCY_LIMITED, LIMIT_STORE_DOWN, RATE_LIMITED, GatewayError
 from gateway.core.headers import HeaderLine
 from gateway.core.rate_limit import Decision, Window
-from gateway.core.scalars import Id, Rate, Settings
+from gateway.core.scalars import Id
 from gateway.plugin_api import (
     LIMITS_REPORT,
     Exchange,
@@ -33,6 +31,7 @@ from gateway.plugin_api import (
     Stage,
     StoreDown,
 )
+from plugins.limit_settings import LimitPolicy, LimitSettings, PlanSettings
 
 _UNITS = {1_000: ("s", "second"), 60_000: ("min", "minute"), 3_600_000: ("h", "hour"), 86_400_000: ("d", "day")}
 _VERDICTS = (
@@ -40,43 +39,6 @@ _VERDICTS = (
     *("shadow_passed", "shadow_limited", "shadow_too_many"),
 )
 _HELD = "limit.held"
-
-
-class LimitSettings(Settings):
-    """How often, and who is counted. The short form is a rate."""
-
-    rate: Rate | None = Field(default=None, description="One rate of this route itself")
-    rates: tuple[Rate, ...] | None = Field(default=None, min_length=1, description="Several, all of which must hold")
-    plan: bool = Field(default=False, description="The rates of the caller's plan, over all routes together")
-    by: Literal["tenant", "user", "ip", "key", "route"] = Field(default="tenant", description="Who is counted")
-    on_store_down: Literal["local", "open", "closed"] = Field(
-        default="local", description="Without the store: count in each worker, let all pass, or answer 503"
-    )
-    cost: int = Field(default=1, ge=1, strict=True, description="Tokens of one request")
-    concurrent: int | None = Field(default=None, ge=1, strict=True, description="Requests that may be under way")
-    mode: Literal["enforce", "shadow"] = Field(default="enforce", description="shadow: count and log, never refuse")
-
-    @model_validator(mode="after")
-    def _check_one(self) -> "LimitSettings":
-        rates = (self.rate is not None) + (self.rates is not None) + self.plan
-        if rates > 1 or (rates == 0 and self.concurrent is None):
-            raise ValueError("write one of rate, rates, plan: true; or concurrent, alone or with rate or rates")
-        if self.plan and self.concurrent is not None:
-            raise ValueError(
-                "the plan says how many at once: write concurrent into the plans, or rates instead of plan"
-            )
-        return self
-
-
-class PlanSettings(Settings):
-    """The token buckets of one plan, and how many of its requests may be under way."""
-
-    limits: tuple[Rate, ...] = Field(min_length=1, description="A request passes only if every one has a token")
-    concurrent: int | None = Field(default=None, ge=1, strict=True, description="Requests that may be under way")
-
-
-def _read_short(value: Any) -> Any:
-    return {"rate": value} if isinstance(value, str) else value
 
 
 class Rule:
@@ -113,9 +75,9 @@ class Limit(Plugin):
 
     name = "limit"
     stage = Stage.ADMISSION
-    Policy = Annotated[LimitSettings, BeforeValidator(_read_short)]
+    Policy = LimitPolicy
     section_name = "plans"
-    Section = dict[Id, PlanSettings]
+    Section: ClassVar[Any] = dict[Id, PlanSettings]
 
     on_finish: Callable[[Exchange], None]
     """Only where requests under way are counted: elsewhere a request would pay for it."""
@@ -155,6 +117,8 @@ class Limit(Plugin):
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         """Take the tokens. Waits only where the store does."""
+        if exchange.is_background:
+            return None
         rule = self._default
         identity = exchange.identity
         if self._plans and identity is not None and identity.plan is not None:

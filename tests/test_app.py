@@ -52,8 +52,8 @@ async def test_every_worker_builds_the_same_table_from_the_texts(monkeypatch: py
     monkeypatch.setenv("ORIGIN", "http://127.0.0.1:1")
     sources = TableSources("/nowhere/routes.yaml", {"/nowhere/routes.yaml": TABLE})
     settings = ServeSettings(config="/nowhere/routes.yaml", access_log="none")
-    one = await build_gateway(settings, sources, WorkerMetrics())
-    other = await build_gateway(settings, sources, WorkerMetrics())
+    one = await build_gateway(settings, sources, WorkerMetrics(), lambda purge: None)
+    other = await build_gateway(settings, sources, WorkerMetrics(), lambda purge: None)
     assert one.version == other.version
     await one.drain(1)
     await other.drain(1)

@@ -14,7 +14,8 @@ from urllib.error import HTTPError
 
 import pytest
 
-from gateway.cli import main
+from gateway.cli import main, make_parser
+from tests.support.certificates import Authority
 
 TOP = Path(__file__).parents[1]
 ENVIRONMENT = {"PATH": os.environ["PATH"], "JWT_SECRET": "long-enough-for-a-test-of-the-commands"}
@@ -114,6 +115,7 @@ def test_no_command_is_one_line() -> None:
         ("serve --listen 8080", "not HOST:PORT"),
         ("serve --workers 0", "not a number of workers"),
         ("serve --access-log /no/such/folder/log", "cannot be written: No such file or directory"),
+        ("serve --tls-client-auth maybe", "invalid choice: 'maybe'"),
         ("token --tenant t --expires 5", "not a duration"),
         ("demo --admin :", "not HOST:PORT"),
     ],
@@ -142,6 +144,36 @@ def test_a_missing_secret_is_one_line(command: str, code: int) -> None:
     assert line.startswith("routes.yaml:")
     assert "missing_env" in line
     assert "JWT_SECRET" in line
+
+
+def test_aiohttp_without_its_parser_in_c_is_not_started(table: str) -> None:
+    line = refused(
+        gateway("serve", "--config", table, *FREE, environment={**ENVIRONMENT, "AIOHTTP_NO_EXTENSIONS": "1"})
+    )
+    assert line.startswith("gateway serve: aiohttp runs without its C parser")
+    assert "unset AIOHTTP_NO_EXTENSIONS" in line
+
+
+def test_certificates_that_cannot_be_served_are_one_line_before_the_port_is_taken(table: str, tmp_path: Path) -> None:
+    authority = Authority()
+    (tmp_path / "cert.pem").write_text(authority.local.certificate)
+    (tmp_path / "key.pem").write_text(authority.issue("other").key)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = ["serve", "--config", table, *FREE, "--listen", f"127.0.0.1:{taken.getsockname()[1]}"]
+        files = {"GATEWAY_TLS_CERT": str(tmp_path / "cert.pem"), "GATEWAY_TLS_KEY": str(tmp_path / "key.pem")}
+        line = refused(gateway(*where, environment={**ENVIRONMENT, **files}))
+        assert line == f"gateway serve: --tls-key {tmp_path}/key.pem: the private key belongs to another certificate"
+        line = refused(gateway(*where, "--tls-key", "no.pem", environment={**ENVIRONMENT, **files}))
+        assert line == "gateway serve: --tls-key no.pem: there is no such file"
+        line = refused(gateway(*where, "--tls-cert", "a", "--tls-cert", "b", environment={**ENVIRONMENT, **files}))
+        assert line == "gateway serve: --tls-cert and --tls-key go in pairs, and here are 2 and 1"
+
+
+def test_flags_take_the_place_of_what_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GATEWAY_TLS_CERT", "a.pem, b.pem")
+    assert list(make_parser().parse_args(["serve"]).tls_cert) == ["a.pem", "b.pem"]
+    given = ["serve", "--tls-cert", "c.pem", "--tls-cert", "d.pem"]
+    assert make_parser().parse_args(given).tls_cert == ["c.pem", "d.pem"]
 
 
 @pytest.mark.parametrize("flag", ["--listen", "--admin"])

@@ -195,6 +195,16 @@ def test_postgres_makes_a_database_for_each_service() -> None:
     assert made == list(SERVICES)
 
 
+def test_redis_starts_with_its_file_and_keeps_its_log() -> None:
+    """What the file says is held against real servers in test_deploy_redis.py."""
+    redis = CONTAINERS["redis"]
+    mounted = dict(volume.split(":")[:2] for volume in redis["volumes"])
+    program, path = redis["command"]
+    assert program == "redis-server"
+    assert mounted["./redis/redis.conf"] == path
+    assert mounted["redis-data"] == "/data", "the folder in which the image starts its server"
+
+
 def test_prometheus_asks_both_admin_listeners() -> None:
     jobs = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())["scrape_configs"]
     targets = [target for job in jobs for group in job["static_configs"] for target in group["targets"]]

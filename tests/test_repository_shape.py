@@ -34,9 +34,12 @@ TESTED_ELSEWHERE = {
     # and by the snapshot that comes of it.
     "gateway/config/offline.py": "tests/config/test_compile.py",
     "gateway/config/snapshot.py": "tests/config/test_compile.py",
-    # ... it only reads its policy so far, and two of them do so in the same way.
-    "plugins/cache.py": "tests/plugins/test_not_in_force.py",
-    "plugins/invalidates.py": "tests/plugins/test_not_in_force.py",
+    # ... all stores of replies have one suite.
+    "gateway/stores/memory_replies.py": "tests/stores/test_reply_stores.py",
+    "gateway/stores/redis_replies.py": "tests/stores/test_reply_stores.py",
+    # ... what stands under a key is tested with the plugin that owns the key.
+    "plugins/auth_settings.py": "tests/plugins/test_auth.py",
+    "plugins/limit_settings.py": "tests/plugins/test_limit.py",
     # ... it only says what others do, and the example keeps to every word of it.
     "gateway/plugin_api.py": "tests/plugins/test_example.py",
     # ... the name says more: there are two applications.

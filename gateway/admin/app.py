@@ -6,10 +6,11 @@ It has no authentication: bind it to an address that only operators and Promethe
 import html
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
+from gateway.admin.cache_pages import cache_rows, read_purge
 from gateway.observe.metrics_reader import CONTENT_TYPE
 
 _PROBLEM = "application/problem+json"
@@ -30,13 +31,22 @@ class AdminView(Protocol):
     def config(self) -> Mapping[str, object]:
         """The table in force as JSON data, its secrets redacted."""
 
+    def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        """The counters of that name, all workers added up: labels and value of each series."""
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """Drop kept replies everywhere; purge: `core.kept_replies.Purge` as a mapping. Returns why that is not done
+        yet, "" where it is.
+        """
+
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_admin_app(view: AdminView) -> web.Application:
-    """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes (a text
-    table where `Accept: text/plain` asks for it), and / listing them. Errors are problem+json (RFC 9457).
+    """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes and
+    /cache (text tables where `Accept: text/plain` asks for it), POST /cache/purge, and / listing them. Errors are
+    problem+json (RFC 9457).
     """
 
     async def healthz(request: web.Request) -> web.Response:
@@ -55,10 +65,20 @@ def make_admin_app(view: AdminView) -> web.Application:
         return web.json_response(view.config())
 
     async def routes(request: web.Request) -> web.Response:
-        rows = view.routes()
-        if request.headers.get("Accept", "").startswith("text/plain"):
-            return web.Response(text=text_table(rows))
-        return web.json_response({"routes": [dict(row) for row in rows]})
+        return _table(request, "routes", view.routes())
+
+    async def cache(request: web.Request) -> web.Response:
+        return _table(request, "cache", cache_rows(view.samples))
+
+    async def purge(request: web.Request) -> web.Response:
+        try:
+            wanted = read_purge(await request.read())
+        except ValueError as error:
+            return _problem(400, "Not a purge", str(error))
+        failure = await view.purge(wanted._asdict())
+        if failure:
+            return _problem(503, "Not purged everywhere yet", failure)
+        return web.json_response({"purged": wanted._asdict()})
 
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")
@@ -70,7 +90,15 @@ def make_admin_app(view: AdminView) -> web.Application:
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/config", config)
     app.router.add_get("/routes", routes)
+    app.router.add_get("/cache", cache)
+    app.router.add_post("/cache/purge", purge)
     return app
+
+
+def _table(request: web.Request, name: str, rows: Sequence[Mapping[str, object]]) -> web.Response:
+    if request.headers.get("Accept", "").startswith("text/plain"):
+        return web.Response(text=text_table(rows))
+    return web.json_response({name: [dict(row) for row in rows]})
 
 
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -110,6 +138,7 @@ _PAGES = {
     "/metrics": "for Prometheus, all workers added up",
     "/config": "the route table in force, secrets redacted",
     "/routes": "every route; a text table for Accept: text/plain",
+    "/cache": "what the cache did by route; a text table for Accept: text/plain",
 }
 
 _INDEX = (

@@ -89,6 +89,16 @@ def warn_not_in_force(root: Node, translator: Translator, plugins: Sequence[type
         translator.add(path, "not_in_force", message, at_key=True, severity="warning")
 
 
+def warn_unverified(root: Node, translator: Translator) -> None:
+    """Say of each upstream that it may be anybody."""
+    for name, upstream in _mapping(root, "upstreams").items():
+        tls = upstream.value.get("tls") if isinstance(upstream.value, dict) else None
+        verify = tls.value.get("verify") if tls is not None and isinstance(tls.value, dict) else None
+        if verify is not None and verify.value is False:
+            message = "the upstream's certificate is not checked: anybody on the way can read and answer the requests"
+            translator.add(("upstreams", name, "tls", "verify"), "unverified", message, severity="warning")
+
+
 def _mapping(root: Node, name: str) -> dict[str, Node]:
     node = root.value.get(name)
     return node.value if node is not None and isinstance(node.value, dict) else {}

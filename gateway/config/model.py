@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.upstream_tls import UpstreamTls
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
-from gateway.core.scalars import Claim, Duration, DurationOrNone, Id, Percent, Settings, Size
+from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
 from gateway.core.store_url import parse_store_url
+from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -38,6 +40,12 @@ def _listed(value: Any) -> Any:
 def _positive(value: float | None) -> float | None:
     if value == 0:
         raise _invalid("0 would be over at once; write none where there is to be no limit")
+    return value
+
+
+def _positive_size(value: int) -> int:
+    if value == 0:
+        raise _invalid("0B would refuse every request")
     return value
 
 
@@ -119,6 +127,7 @@ def _retry_cause(value: Any) -> str:
 
 
 PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
+PositiveSize = Annotated[Size, AfterValidator(_positive_size)]
 PositiveDurationOrNone = Annotated[DurationOrNone, AfterValidator(_positive)]
 Network = Annotated[str, AfterValidator(_network)]
 PatternText = Annotated[str, AfterValidator(_pattern)]
@@ -134,13 +143,34 @@ Predicate = Annotated[
 class Limits(Settings):
     """`gateway.limits`: what one client may cost."""
 
+    target_max: PositiveSize = Field(8190, description="The target of a request line; more is 414.")
     header_max: Size = Field(32 << 10, description="All request headers together; more is 431.")
+    header_line_max: PositiveSize = Field(16 << 10, description="One request header; more is 431.")
+    max_headers: int = Field(128, ge=1, description="Header lines of a request; more is 431.")
     body_max: Size = Field(10 << 20, description="A request body where the route does not say; more is 413.")
     header_timeout: PositiveDuration = Field(10.0, description="For the whole head of a request to arrive.")
     idle_timeout: PositiveDuration = Field(
         75.0, description="How long a client connection may wait for its next request."
     )
+    body_rate_min: FlowOrNone = Field(
+        Throughput(2 << 10, 10.0),
+        description="The least that must arrive of a body, in each so many seconds; else 408.",
+    )
+    reply_rate_min: FlowOrNone = Field(
+        Throughput(8 << 10, 60.0),
+        description="The least that a client must take of a reply that waits for it, in each so many seconds; else it "
+        "is cut off (on Linux).",
+    )
     max_connections: int = Field(16_000, ge=1, description="Client connections per worker; more are refused with 503.")
+    max_requests: int = Field(
+        10_000, ge=1, description="Requests of one client connection; the last reply says Connection: close."
+    )
+
+
+class CacheMemory(Settings):
+    """`gateway.cache`: how much memory kept replies take."""
+
+    l1: Size = Field(64 << 20, description="In each worker, for replies of routes with `cache`.")
 
 
 class GatewaySection(Settings):
@@ -153,6 +183,7 @@ class GatewaySection(Settings):
     )
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
+    cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
 
 
 class IdentitySection(Settings):
@@ -255,6 +286,7 @@ class Upstream(Settings):
     eject: Eject | None = Field(None, description="Leaving failing endpoints out; off where left out.")
     breaker: Breaker | None = Field(None, description="Circuit breaker; off where left out.")
     pool: Pool = Field(default_factory=Pool, description="Kept connections.")
+    tls: UpstreamTls | None = Field(None, description="TLS to https endpoints, where the defaults do not do.")
 
     @field_validator("endpoints")
     @classmethod
@@ -264,6 +296,14 @@ class Upstream(Settings):
                 raise _invalid(
                     "the same endpoint stands twice; use weight to give it a larger share", "duplicate_endpoint"
                 )
+        return value
+
+    @field_validator("tls")
+    @classmethod
+    def _has_use(cls, value: UpstreamTls | None, info: ValidationInfo) -> UpstreamTls | None:
+        plain = [endpoint.url for endpoint in info.data.get("endpoints", ()) if not endpoint.is_tls]
+        if value is not None and plain:
+            raise _invalid(f'tls has nothing to do with "{plain[0]}"; write https://', "invalid_tls")
         return value
 
 

@@ -1,10 +1,12 @@
 """Plugin services without a network, a store or a clock: enough to build every plugin and so to check a table."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from gateway.config.load import LoadedTable
+from gateway.core.cache_reply import StoredReply
+from gateway.core.kept_replies import Answer, CacheKey, Purge, Sought, Ticket, Variant
 from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import (
     ClaimStore,
@@ -47,6 +49,37 @@ class _NoStore:
         raise StoreDown("no store while a table is checked")
 
 
+class NothingKept:
+    """`KeptReplies` without any."""
+
+    mark = 0
+
+    def find_local(self, key: CacheKey) -> list[Variant] | None:
+        """Nothing is kept."""
+        return None
+
+    async def look(self, sought: Sought) -> StoredReply | None:
+        """Nothing is kept."""
+        return None
+
+    async def find(self, sought: Sought) -> Answer | Ticket | None:
+        """Nothing is kept."""
+        return None
+
+    async def begin(self, sought: Sought) -> Ticket | None:
+        """Nothing is kept."""
+        return None
+
+    def keep(self, ticket: Ticket, stored: StoredReply) -> None:
+        """There are no tickets here."""
+
+    def give_up(self, ticket: Ticket, *, is_kept: bool = True) -> None:
+        """There are no tickets here."""
+
+    async def purge(self, purge: Purge) -> None:
+        """Nothing is kept."""
+
+
 class _NothingInFlight:
     def enter(self, key: str, concurrent: int) -> bool:
         """Nothing is served, so nothing is too much."""
@@ -65,6 +98,7 @@ class OfflineServices:
         self.limits: RateLimitStore = _NoStore()
         self.local_limits: RateLimitStore = _NoStore()
         self.claims: ClaimStore = _NoStore()
+        self.kept = NothingKept()
         self.in_flight: InFlight = _NothingInFlight()
         self.metrics: Metrics = _NoMetrics()
         self.log = logging.getLogger(f"plugins.{plugin.name}")
@@ -93,6 +127,14 @@ class OfflineServices:
     async def run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Run it at once."""
         return function(*args)
+
+    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        """Nothing runs while a table is checked."""
+        work.close()
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        """Nothing is served while a table is checked."""
+        raise OSError("no upstream while a table is checked")
 
     async def dispatch(self, exchange: Exchange) -> Reply:
         """Nothing is served while a table is checked."""

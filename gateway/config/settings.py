@@ -3,16 +3,44 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 LISTEN_BACKLOG = 4096
 """Connections that the kernel keeps for a worker until it accepts them."""
 
 
 @dataclass(frozen=True, slots=True)
+class CertifiedKey:
+    """A certificate, the chain behind it and its private key, as PEM text, and the paths of the files with these."""
+
+    certificate_path: str
+    key_path: str
+    certificate: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """TLS for clients. certified_keys: one or more; the first is for clients that ask for no name that another has.
+    client_auth: whether clients show a certificate, "none", "optional" or "required". client_ca: who signs it.
+    """
+
+    certified_keys: tuple[CertifiedKey, ...]
+    client_auth: str = "none"
+    client_ca_path: str = ""
+    client_ca: str = field(default="", repr=False)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "TlsSettings":
+        """Back from what `dataclasses.asdict` and JSON made of it."""
+        return cls(**{**data, "certified_keys": tuple(CertifiedKey(**entry) for entry in data["certified_keys"])})
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     """config: the path of routes.yaml. port and admin_port: 0 lets the kernel choose. workers: processes, at least 1.
     drain_s: how long exchanges may go on after SIGTERM. access_log: "-" (standard output), "none" or a path.
-    lane: which code reads the client connections.
+    lane: which code reads the client connections. tls: None is plain HTTP.
     """
 
     config: str
@@ -24,6 +52,13 @@ class ServeSettings:
     drain_s: float = 30.0
     access_log: str = "-"
     lane: str = "fast"
+    tls: TlsSettings | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "ServeSettings":
+        """Back from what `dataclasses.asdict` and JSON made of it."""
+        tls = data["tls"]
+        return cls(**{**data, "tls": None if tls is None else TlsSettings.from_json(tls)})
 
 
 @dataclass(frozen=True, slots=True)

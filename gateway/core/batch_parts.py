@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from gateway.core.errors import ErrorKind
-from gateway.core.headers import HeaderLine, is_field_value, is_token
+from gateway.core.headers import HeaderLine, Headers, is_field_value, is_token
 from gateway.core.owned_headers import is_part_of_message, is_set_by_gateway
 from gateway.core.paths import PathNotCanonical, normal_form
 
@@ -130,7 +130,7 @@ def _read_part(request: dict[str, Any], where: str) -> Part:
     if request.get("body") is not None:
         if method in ("GET", "HEAD"):
             raise PartRefused(f"{where}.body: a {method} has none")
-        body = _encode_body(request["body"], dict(lines).get(b"content-type"), where)
+        body = _encode_body(request["body"], Headers(lines).get(b"content-type"), where)
         if b"content-type" not in names:
             lines.append((b"content-type", b"application/json"))
     return Part(request["id"], method, target, tuple(lines), body)

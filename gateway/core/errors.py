@@ -121,6 +121,8 @@ IDEMPOTENCY_KEY_REUSED = _kind(
 IDEMPOTENCY_STORE_DOWN = _kind(
     "idempotency_store_down", 503, "Idempotency keys cannot be checked now", _POLICY, "destination_unavailable"
 )
+# cache
+NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
 
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
@@ -134,6 +136,10 @@ UPSTREAM_UNREACHABLE = _kind("upstream_unreachable", 502, "The upstream is down"
 UPSTREAM_CONNECT_TIMEOUT = _kind(
     "upstream_connect_timeout", 502, "The upstream does not answer", _UPSTREAM, "connection_timeout"
 )
+UPSTREAM_CERTIFICATE_REFUSED = _kind(
+    "upstream_certificate_refused", 502, "The upstream's certificate is refused", _UPSTREAM, "tls_certificate_error"
+)
+UPSTREAM_TLS_FAILED = _kind("upstream_tls_failed", 502, "TLS with the upstream failed", _UPSTREAM, "tls_protocol_error")
 UPSTREAM_RESET = _kind("upstream_reset", 502, "The upstream broke off", _UPSTREAM, "connection_terminated")
 UPSTREAM_BAD_REPLY = _kind(
     "upstream_bad_reply", 502, "The upstream's reply is not valid", _UPSTREAM, "http_protocol_error"

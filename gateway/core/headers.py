@@ -5,11 +5,13 @@ compared as bytes from then on. Lines keep their order and their repetitions (RF
 """
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
-HeaderLine = tuple[bytes, bytes]
+HeaderLine = tuple[bytes, ...]
+"""Name and value. Not typed as a pair: mypyc keeps pairs unboxed, and would make a new tuple at each use of a line."""
 
 # RFC 9110 section 7.6.1: fields that belong to one connection and must not be forwarded.
-HOP_BY_HOP = frozenset(
+HOP_BY_HOP: Final = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -24,7 +26,7 @@ HOP_BY_HOP = frozenset(
 )
 # What of a reply's head is not the upstream's to say to the client: framing is the lane's, and the request id is set by
 # the gateway, once.
-NOT_RETURNED = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
+NOT_RETURNED: Final = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
 
 
 class HeaderBlock:
@@ -67,7 +69,7 @@ class Headers:
         """The value of the last line of that name, or None. Built on a dict that is made at the first look-up."""
         index = self._index
         if index is None:
-            index = self._index = dict(self.lines)
+            index = self._index = _index_of(self.lines)
         return index.get(name)
 
     def get_all(self, name: bytes) -> list[bytes]:
@@ -84,7 +86,7 @@ class Headers:
         """Whether the name has several lines; one comparison of lengths where no name of the message has."""
         index = self._index
         if index is None:
-            index = self._index = dict(self.lines)
+            index = self._index = _index_of(self.lines)
         return len(index) != len(self.lines) and len(self.get_all(name)) > 1
 
     def add(self, name: bytes, value: bytes) -> None:
@@ -99,7 +101,7 @@ class Headers:
         self._take_own()
         index = self._index
         if index is None:
-            index = self._index = dict(self.lines)
+            index = self._index = _index_of(self.lines)
         if name in index:
             self.lines = [line for line in self.lines if line[0] != name]
         self.lines.append((name, value))
@@ -126,7 +128,7 @@ class Headers:
     def __contains__(self, name: bytes) -> bool:
         index = self._index
         if index is None:
-            index = self._index = dict(self.lines)
+            index = self._index = _index_of(self.lines)
         return name in index
 
     def __iter__(self) -> Iterator[HeaderLine]:
@@ -143,6 +145,10 @@ class Headers:
     def __repr__(self) -> str:
         # Values may be secrets, so only the names are shown.
         return f"<Headers {', '.join(name.decode('latin-1') for name, _ in self.lines)}>"
+
+
+def _index_of(lines: list[HeaderLine]) -> dict[bytes, bytes]:
+    return {line[0]: line[1] for line in lines}
 
 
 def connection_options(headers: Headers) -> frozenset[bytes]:
@@ -179,5 +185,5 @@ def is_field_value(value: bytes) -> bool:
     return not _CONTROL_BYTES.intersection(value) and value == value.strip(b" \t")
 
 
-_TOKEN_BYTES = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_CONTROL_BYTES = frozenset(range(32)) - {9} | {127}
+_TOKEN_BYTES: Final = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CONTROL_BYTES: Final = frozenset(range(32)) - {9} | {127}

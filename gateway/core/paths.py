@@ -8,15 +8,16 @@ request reaches a resource past the policies of its route.
 
 import re
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import unquote_to_bytes
 
 # pchar without `;`, which some servers cut off with all that follows (RFC 3986 section 3.3, path parameters).
 _PLAIN_CHARS = r"A-Za-z0-9._~!$&'()*+,=:@\-"
-_PLAIN = re.compile(f"/[{_PLAIN_CHARS}/]*")
-_FORBIDDEN = re.compile(r"[^\x21-\x7e]|[\\;#?]")
-_BAD_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_ENCODED_OR_ODD = re.compile(rf"%[0-9A-Fa-f]{{2}}|[^{_PLAIN_CHARS}/%]")
-_ENCODED_HIGH = re.compile(r"%[89A-F]")
+_PLAIN: Final = re.compile(f"/[{_PLAIN_CHARS}/]*")
+_FORBIDDEN: Final = re.compile(r"[^\x21-\x7e]|[\\;#?]")
+_BAD_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_ENCODED_OR_ODD: Final = re.compile(rf"%[0-9A-Fa-f]{{2}}|[^{_PLAIN_CHARS}/%]")
+_ENCODED_HIGH: Final = re.compile(r"%[89A-F]")
 _PARAM = re.compile(r"\{([a-z_][a-z0-9_]*)(?::([a-z]+))?\}")
 
 _FORBIDDEN_REASONS = {

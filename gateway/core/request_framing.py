@@ -7,26 +7,26 @@ or guessed at: it is right, or the connection ends.
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import is_token
 
-HOST = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
 """uri-host and port of RFC 9112 section 3.2, without percent-encoding and sub-delims: no name on a network has them."""
-TEXT = bytes([9, *range(32, 127), *range(128, 256)])
+TEXT: Final = bytes([9, *range(32, 127), *range(128, 256)])
 """What a field line may consist of (RFC 9110 section 5.5)."""
-LENGTH_DIGITS_MAX = 15
+LENGTH_DIGITS_MAX: Final = 15
 
-_REQUEST_LINE = re.compile(rb"([!-~]+) ([!-~\x80-\xff]+) HTTP/([0-9]\.[0-9])")
-_TARGET = re.compile(rb'[!"$-~]+')
+_REQUEST_LINE: Final = re.compile(rb"([!-~]+) ([!-~\x80-\xff]+) HTTP/([0-9]\.[0-9])")
+_TARGET: Final = re.compile(rb'[!"$-~]+')
 # A request line is the target and the longest method and version that are known, and some room for those that are not.
-_LINE_EXTRA = 64
+_LINE_EXTRA: Final = 64
 # 15 digits are 2**60 at most: out of reach of any integer's sign.
-_CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\t -~]*)?)\r\n")
-_CHUNK_LINE_MAX = 256
-_FRAMING_NAMES = (b"host", b"content-length", b"transfer-encoding", b"expect")
+_CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})((?:;[\t -~]*)?)\r\n")
+_CHUNK_LINE_MAX: Final = 256
+_FRAMING_NAMES: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
 
 
 def is_host(value: bytes) -> bool:
@@ -45,14 +45,15 @@ class Framing(NamedTuple):
 
 class HeadRules:
     """What a request head has to be. target_max: bytes of the target. header_max: bytes of all field lines together,
-    which no single line can pass either. header_count_max: field lines.
+    header_line_max: of one of them. header_count_max: field lines.
     """
 
-    __slots__ = ("head_max", "header_count_max", "header_max", "target_max")
+    __slots__ = ("head_max", "header_count_max", "header_line_max", "header_max", "target_max")
 
-    def __init__(self, target_max: int, header_max: int, header_count_max: int) -> None:
+    def __init__(self, *, target_max: int, header_max: int, header_line_max: int, header_count_max: int) -> None:
         self.target_max = target_max
         self.header_max = header_max
+        self.header_line_max = header_line_max
         self.header_count_max = header_count_max
         self.head_max = target_max + _LINE_EXTRA + header_max
 
@@ -91,6 +92,8 @@ class HeadRules:
             raise _headers_too_large(f"A request may have {self.header_count_max} header lines")
         found_of: dict[bytes, list[bytes]] = {name: [] for name in _FRAMING_NAMES}
         for line in lines:
+            if len(line) > self.header_line_max:
+                raise _headers_too_large(f"One header may have {self.header_line_max} bytes")
             name, value = _split(line)
             if name in found_of:
                 found_of[name].append(value)

@@ -1,13 +1,14 @@
 """When a failed attempt may be repeated, and how many repeats an upstream gets."""
 
 from dataclasses import dataclass
+from typing import Final
 
 # RFC 9110 section 9.2.1: they ask for nothing to be done, so asking twice does no harm.
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # RFC 9110 section 9.2.2: doing it twice is doing it once.
-IDEMPOTENT_METHODS = SAFE_METHODS | {"PUT", "DELETE"}
+IDEMPOTENT_METHODS: Final = SAFE_METHODS | {"PUT", "DELETE"}
 
-_BURST = 10.0
+_BURST: Final = 10.0
 
 
 @dataclass

@@ -12,7 +12,7 @@ A place is one host and one shape of path. All look-ups are one dict access a se
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import combinations
 from types import MappingProxyType
-from typing import Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, unquote
 
 from gateway.core.headers import Headers
@@ -284,7 +284,7 @@ class _Node(Generic[T]):
         return (node.end for node in self.nodes() if node.end is not None)
 
 
-_NO_PARAMS: Mapping[str, str] = MappingProxyType({})
+_NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _host_of(authority: str) -> str:

@@ -1,6 +1,7 @@
 """The scalars of routes.yaml as pydantic types: every number has a unit (durations, sizes, rates, percents).
 
-Each type reads the text form and holds a plain number or tuple: `Duration` seconds, `Size` bytes, `Percent` a fraction.
+Each type reads the text form and holds a plain number or tuple: `Duration` seconds, `Size` bytes, `Percent` a fraction,
+`Flow` a `Throughput`.
 """
 
 import re
@@ -10,10 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from gateway.core.rate_limit import Window
+from gateway.core.throughput import Throughput
 
 _DURATION = re.compile(r"(\d+)(ms|s|m|h|d)")
 _SIZE = re.compile(r"(\d+)(B|KiB|MiB|GiB)")
 _RATE = re.compile(r"(\d+)/(s|min|h|d)")
+_FLOW = re.compile(r"([1-9]\d*(?:B|KiB|MiB|GiB))/([1-9]\d*(?:ms|s|m|h))")
 _PERCENT = re.compile(r"(\d+)%")
 _CLAIM = re.compile(r"claim:([A-Za-z0-9_:/-]+(?:\.[A-Za-z0-9_:/-]+)*)")
 _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -69,6 +72,14 @@ def parse_rate(value: Any) -> Window:
         ) from None
 
 
+def parse_flow_or_none(value: Any) -> Throughput | None:
+    """`2KiB/10s`, `1MiB/1m` -> so many bytes in each so many seconds; `none` -> None, which is: no least."""
+    if value == "none":
+        return None
+    match = _read(_FLOW, value, "flow", "2KiB/10s or 1MiB/1m, or none")
+    return Throughput(parse_size(match[1]), parse_duration(match[2]))
+
+
 def parse_percent(value: Any) -> float:
     """`20%` -> 0.2; 100% at most."""
     match = _read(_PERCENT, value, "percent", "20%")
@@ -98,6 +109,11 @@ DurationOrNone = Annotated[
 Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}$"})]
 Rate = Annotated[
     Window, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": f"^{_RATE.pattern}$"})
+]
+FlowOrNone = Annotated[
+    Throughput | None,
+    BeforeValidator(parse_flow_or_none),
+    WithJsonSchema({"type": "string", "pattern": f"^(none|{_FLOW.pattern})$"}),
 ]
 Percent = Annotated[
     float, BeforeValidator(parse_percent), WithJsonSchema({"type": "string", "pattern": f"^{_PERCENT.pattern}$"})

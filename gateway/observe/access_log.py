@@ -1,9 +1,9 @@
 """The access log: one line of JSON a request.
 
 time (RFC 3339, UTC, of the request's end), request_id, trace_id, route, tenant, user, plan, method, path, status, code
-(of the error that the gateway made), outcome (complete, client_gone, broken), bytes_in, bytes_out, total_ms,
-upstream_ms, endpoint, attempts, client_ip, verdicts. What is not known is null. The query, header values and bodies
-never get here: they may hold secrets.
+(of the error that the gateway made), outcome (complete, client_gone, client_slow, broken), bytes_in, bytes_out,
+total_ms, upstream_ms, endpoint, attempts, client_ip, verdicts. What is not known is null. The query, header values and
+bodies never get here: they may hold secrets.
 
 The event loop only formats and gathers lines; `line_writer.py` writes them.
 """
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from json import dumps, loads
 from json.encoder import encode_basestring_ascii as quote
+from typing import Final
 
 from gateway.core.identity import Identity
 from gateway.core.memo import Memo
@@ -20,17 +21,17 @@ from gateway.core.milliseconds import milliseconds
 from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
-_FLUSH_S = 0.05
-_FLUSH_BYTES = 64 << 10
-_PENDING_MAX_BYTES = 4 << 20
-_CLOSE_S = 2.0
-_VERDICT_TEXTS_MAX = 256
+_FLUSH_S: Final = 0.05
+_FLUSH_BYTES: Final = 256 << 10
+_PENDING_MAX_BYTES: Final = 4 << 20
+_CLOSE_S: Final = 2.0
+_VERDICT_TEXTS_MAX: Final = 256
 
 
 class AccessLog:
     """Writes to a file descriptor, or appends to the file of a path. Needs the running event loop.
 
-    Lines leave in batches, after 50 ms or 64 KiB. While the sink takes none, up to 4 MiB wait for it; then lines are
+    Lines leave in batches, after 50 ms or 256 KiB. While the sink takes none, up to 4 MiB wait for it; then lines are
     dropped and counted. wall_clock: seconds since the epoch. Raises OSError where the file cannot be opened.
     """
 

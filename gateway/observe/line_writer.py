@@ -21,11 +21,14 @@ class LineWriter:
     """sink: a file descriptor, which stays open, or the path of a file to append to. Raises OSError.
 
     A file that was moved away or removed (log rotation) is opened anew before the next batch.
+    Each system call of the writing thread takes the interpreter's lock from the event loop once, so there are few.
     """
 
     def __init__(self, sink: int | str) -> None:
         self._path = sink if isinstance(sink, str) else None
         self._descriptor = sink if isinstance(sink, int) else _open(sink)
+        self._opened = os.fstat(self._descriptor)
+        self._is_pipe = stat.S_ISFIFO(self._opened.st_mode)
         self._queue: SimpleQueue[tuple[list[str], int] | None] = SimpleQueue()
         # Each number has one writing thread; the other one only reads it.
         self._put_bytes = 0
@@ -93,16 +96,17 @@ class LineWriter:
         if self._path is None:
             return
         try:
-            is_same = os.path.samestat(os.stat(self._path), os.fstat(self._descriptor))
+            is_same = os.path.samestat(os.stat(self._path), self._opened)
         except FileNotFoundError:
             is_same = False
         if not is_same:
             old, self._descriptor = self._descriptor, _open(self._path)
+            self._opened = os.fstat(self._descriptor)
             os.close(old)
 
     def _pieces(self, lines: list[str]) -> list[tuple[bytes, int]]:
         """Whole lines, as many at once as stay together, with their number."""
-        if not stat.S_ISFIFO(os.fstat(self._descriptor).st_mode):
+        if not self._is_pipe:
             return [("".join(lines).encode("ascii"), len(lines))]
         pieces = []
         first, size = 0, 0

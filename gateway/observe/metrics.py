@@ -14,6 +14,10 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_upstream_attempts_total | upstream, outcome | forward, on `RequestMetrics.attempts` |
 | gateway_limit_verdicts_total | the plugin's | limit |
 | gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
+| gateway_cache_requests_total | route, result | cache |
+| gateway_cache_bytes_total (of bodies) | route, layer | cache |
+| gateway_cache_evictions_total | layer | the worker's memory of replies |
+| gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |
 | gateway_workers (gauge), gateway_worker_restarts_total | | supervisor |
@@ -29,12 +33,13 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from math import inf
+from typing import Final
 
 from gateway.observe.metrics_buffer import Buffer, Memory, Series, map_buffer
 
-SECONDS_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SECONDS_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _Key = tuple[str, tuple[tuple[str, str], ...]]

@@ -52,6 +52,16 @@ class MetricsReader(Collector):
                 family.add_metric(label_values, total[0])
         yield from families.values()
 
+    def samples(self, name: str) -> list[tuple[dict[str, str], float]]:
+        """The counters of that name (without `_total`): labels and value of each series."""
+        families = [family for family in self.collect() if family.name == name]
+        return [
+            (dict(sample.labels), sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.name == f"{name}_total"
+        ]
+
     def text(self) -> bytes:
         """The Prometheus text format, `CONTENT_TYPE`."""
         return generate_latest(self)

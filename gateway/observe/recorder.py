@@ -1,12 +1,13 @@
 """Counts and logs each exchange, once, when it has ended."""
 
 from time import monotonic
+from typing import Final
 
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import RequestMetrics
 from gateway.plugin_api import Exchange
 
-_CLIENT_GONE = 499
+_CLIENT_GONE: Final = 499
 """The status counted where the client left before there was a reply; no client ever sees it."""
 
 

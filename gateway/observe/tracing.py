@@ -7,11 +7,12 @@ by a span id of its own and records the trace id in the access log; it exports n
 import os
 import re
 from collections.abc import Callable
+from typing import Final
 
-_BLOCK_BYTES = 4096
+_BLOCK_BYTES: Final = 4096
 
 # Ids of zeros only and version ff are invalid. What follows the flags is for versions after 00, and is continued as 00.
-_TRACEPARENT = re.compile(
+_TRACEPARENT: Final = re.compile(
     rb"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?", re.DOTALL
 )
 _SAMPLED, _RANDOM = 1, 2

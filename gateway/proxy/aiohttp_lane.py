@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from time import monotonic
 
-from aiohttp import web
+from aiohttp import http_parser, web
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
@@ -18,15 +18,23 @@ from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.request_framing import HeadRules, is_host
+from gateway.core.throughput import LeastThroughput
 from gateway.plugin_api import Exchange, Reply
 from gateway.proxy.client_connection import SENT, SENT_CLOSE, BodyRefused, ClientConnection, Sent
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import has_no_body, reply_head, strip_connection_options
-from gateway.proxy.lane import LaneParts, last_chunk, send_stream
+from gateway.proxy.lane import LaneParts, body_too_slow, last_chunk, send_stream
 from gateway.proxy.request_body import RequestBody
 from gateway.proxy.tunnel import SwitchingReply, Tunnel
 
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)([^#]*)", re.IGNORECASE)
+
+
+def has_c_parser() -> bool:
+    """Whether aiohttp reads requests by llhttp. Its parser in Python takes some of what llhttp refuses, and what this
+    lane reads differently from the upstream could be smuggled past the gateway.
+    """
+    return http_parser.HttpRequestParser is getattr(http_parser, "HttpRequestParserC", None)
 
 
 class AiohttpLane:
@@ -35,15 +43,21 @@ class AiohttpLane:
     def __init__(self, parts: LaneParts) -> None:
         self.parts = parts
         limits = parts.limits
-        self._rules = HeadRules(limits.target_max, limits.header_max, limits.header_count_max)
+        self._rules = HeadRules(
+            target_max=limits.target_max,
+            header_max=limits.header_max,
+            header_line_max=limits.header_line_max,
+            header_count_max=limits.header_count_max,
+        )
         self._server = web.Server(
             self._serve,  # type: ignore[arg-type]  # what `_serve` returns has all that the server uses
             handler_cancellation=True,
             loop=parts.loop,
         )
 
-    def __call__(self) -> ClientConnection:
-        return ClientConnection(self.parts, self._rules, self._server)
+    def __call__(self, served: int = 0) -> ClientConnection:
+        """served: how many requests the connection has had already."""
+        return ClientConnection(self.parts, self._rules, self._server, served)
 
     def close_idle(self) -> None:
         """Let no connection take a further request; those at rest are closed at once."""
@@ -82,7 +96,7 @@ class AiohttpLane:
                 reply = await pipeline.handle(exchange)
             return await self._send(exchange, reply, message, request.content, connection)
         except (ConnectionError, asyncio.CancelledError):
-            exchange.outcome = exchange.outcome or "client_gone"
+            exchange.outcome = exchange.outcome or ("client_slow" if connection.is_cut_off else "client_gone")
             raise
         except Exception:
             exchange.outcome = "broken"
@@ -95,7 +109,7 @@ class AiohttpLane:
                 exchange.bytes_in = len(exchange.body) if isinstance(exchange.body, bytes) else 0
             if reply is not None and not isinstance(reply.body, bytes):
                 reply.body.close()
-            if isinstance(reply, SwitchingReply) and exchange.outcome == "client_gone":
+            if isinstance(reply, SwitchingReply) and exchange.outcome in ("client_gone", "client_slow"):
                 reply.abandon()
             pipeline.finish(exchange)
 
@@ -121,8 +135,7 @@ class AiohttpLane:
         exchange.authority = authority.lower()
         if b"connection" in headers:
             strip_connection_options(headers)
-        expectation = headers.get(b"expect")
-        if expectation is not None and expectation.lower() != b"100-continue":
+        if any(expectation.lower() != b"100-continue" for expectation in headers.get_all(b"expect")):
             raise GatewayError(errors.EXPECTATION_FAILED, "Only 100-continue can be expected", close=True)
         if message.version >= (1, 1):
             exchange.send_interim = connection.send_interim
@@ -198,13 +211,26 @@ def _body(exchange: Exchange, payload: StreamReader, connection: ClientConnectio
         on_first_read = connection.send_continue
 
     timeout_s = connection.body_timeout_s
+    least = connection.body_rate_min
+    pace = LeastThroughput(least, monotonic()) if least is not None else None
+    moved = 0
 
     async def read_some() -> bytes:
+        nonlocal moved
         try:
-            if (piece := payload.read_nowait()) or payload.is_eof():
+            piece = payload.read_nowait()
+            moved += len(piece)
+            if piece or payload.is_eof():
                 return piece
+            if pace is not None:
+                # What has passed since the last piece was not the client's time.
+                pace.resume(monotonic())
             async with asyncio.timeout(timeout_s):
-                return await payload.readany()
+                piece = await payload.readany()
+            moved += len(piece)
+            if pace is not None and pace.is_missed(monotonic(), moved) and not payload.is_eof():
+                raise body_too_slow()
+            return piece
         except BodyRefused as refused:
             raise refused.error from None
         except TimeoutError:

@@ -13,6 +13,7 @@ sends ahead costs `_HELD_MAX` bytes.
 import asyncio
 import logging
 import re
+from time import monotonic
 from typing import Any
 
 from aiohttp import web
@@ -25,8 +26,9 @@ from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.request_framing import ChunkedBody, HeadRules
+from gateway.core.throughput import LeastThroughput, Throughput
 from gateway.proxy.heads import interim_head
-from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, overloaded, reset_on_close
+from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, body_too_slow, overloaded, reset_on_close
 
 _log = logging.getLogger("gateway")
 
@@ -64,7 +66,7 @@ class BodyRefused(Exception):  # noqa: N818 - a verdict on the body
 
 
 class ClientConnection(RequestHandler):
-    """See the module's theory of operation. rules: those of the lane."""
+    """See the module's theory of operation. rules: those of the lane. served: requests before this lane had it."""
 
     __slots__ = (
         "_body",
@@ -73,16 +75,19 @@ class ClientConnection(RequestHandler):
         "_is_answered",
         "_length_left",
         "_needed",
+        "_pace",
         "_parts",
         "_payload",
         "_rules",
+        "_served",
         "_stage",
+        "is_cut_off",
         "is_trusted",
         "peer_ip",
         "scheme",
     )
 
-    def __init__(self, parts: LaneParts, rules: HeadRules, server: web.Server) -> None:
+    def __init__(self, parts: LaneParts, rules: HeadRules, server: web.Server, served: int = 0) -> None:
         limits = parts.limits
         super().__init__(
             server,
@@ -102,6 +107,10 @@ class ClientConnection(RequestHandler):
         # How many bytes have to be held before they are worth looking at again.
         self._needed = 0
         self._length_left = 0
+        # Of a body that is waited for before its request is served.
+        self._pace: LeastThroughput | None = None
+        self._served = served
+        self.is_cut_off = False
         self._body: ChunkedBody | None = None
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._is_answered = False
@@ -115,17 +124,24 @@ class ClientConnection(RequestHandler):
     @property
     def is_ending(self) -> bool:
         """Whether the connection takes no further request."""
-        return self._close or self._force_close
+        return self._close or self._force_close or self._served >= self._parts.limits.max_requests
 
     @property
     def body_timeout_s(self) -> float:
         """The longest silence of the client amid a body."""
         return self._parts.limits.header_timeout_s
 
+    @property
+    def body_rate_min(self) -> Throughput | None:
+        """The least that has to arrive of a body."""
+        return self._parts.limits.body_rate_min
+
     def answered(self, *, keep_alive: bool) -> None:
         """The reply has been written: look at what was held back, or take no further request."""
         self._is_answered = True
-        if keep_alive:
+        if not keep_alive:
+            self._watch_rest()
+        else:
             # Not from here: aiohttp has not finished with this exchange yet.
             self._loop.call_soon(self._read_on)
 
@@ -152,6 +168,12 @@ class ClientConnection(RequestHandler):
         if self.transport is not None:
             reset_on_close(self.transport)
             self.transport.abort()
+
+    def cut_off(self, transport: asyncio.Transport) -> None:
+        """Its client reads too slowly: break the connection off."""
+        self.is_cut_off = True
+        reset_on_close(transport)
+        transport.abort()
 
     # -- asyncio.Protocol and aiohttp -------------------------------------------------------------------------------
 
@@ -185,8 +207,13 @@ class ClientConnection(RequestHandler):
         elif stage == "HELD":
             self._hold(data)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._parts.slow_readers.add(self)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         self._parts.state.connections.dec()
+        self._parts.slow_readers.discard(self)
         self._stop_head_timer()
         if self._stage != "REFUSED":
             super().connection_lost(exc)
@@ -206,7 +233,7 @@ class ClientConnection(RequestHandler):
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def _take_head(self, data: bytes) -> None:
-        if self.is_ending:
+        if self._close or self._force_close:
             return
         if data.startswith(b"\r\n") and (found := _EMPTY_LINES.match(data)):
             data = data[found.end() :]  # RFC 9112 section 2.2
@@ -237,6 +264,8 @@ class ClientConnection(RequestHandler):
             self._refuse(error)
             return
         self._needed = 0
+        self._pace = None
+        self._served += 1
         self._payload = messages[0][1]
         self._is_answered = False
         self._stop_head_timer()
@@ -299,6 +328,13 @@ class ClientConnection(RequestHandler):
         self._needed = needed
         if needed:
             self._stop_head_timer()
+            now_s = monotonic()
+            least = self._parts.limits.body_rate_min
+            if self._pace is not None and self._pace.is_missed(now_s, len(data)):
+                self._refuse(body_too_slow())
+                return
+            if self._pace is None and least is not None:
+                self._pace = LeastThroughput(least, now_s, len(data))
         if data:
             # A request has begun: aiohttp's limit for an idle connection would end it without a word.
             self.keep_alive(True)
@@ -321,7 +357,13 @@ class ClientConnection(RequestHandler):
         self._stop_head_timer()
         if self.transport is not None:
             self.transport.write(self._parts.refusal(error, self.peer_ip))
+            self._watch_rest()
             self.force_close()
+
+    def _watch_rest(self) -> None:
+        """The connection is about to be closed: what is not sent yet must not keep it for ever."""
+        if self.transport is not None and self.transport.get_write_buffer_size():
+            self._parts.slow_readers.add(self)
 
     def _break_body(self, error: GatewayError) -> None:
         """The body's framing is wrong: whoever reads it hears of it there, and nothing more is taken."""

@@ -15,50 +15,30 @@ goes back to its pool when the last byte came from the upstream, not when the cl
 """
 
 import asyncio
-import re
 import select
+import ssl
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Final
 
 import httptools
 
-from gateway.core import errors
-from gateway.core.errors import ErrorKind, GatewayError
+from gateway.core import errors, reply_framing
+from gateway.core.errors import GatewayError
 from gateway.core.headers import NOT_RETURNED, HeaderLine, Headers, connection_options
 from gateway.core.plain_head import parse_plain_reply_head
+from gateway.core.reply_framing import HEADER_COUNT_MAX, INTERIM_MAX, START, ReplyRefused
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import has_no_body
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.reply_body import ReplyBody
+from gateway.proxy.upstream_error import UpstreamError
 
-_HEAD_MAX = 64 * 1024
-_PLAIN_OPTIONS = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"timeout\s*=\s*(\d{1,6})")
+_HEAD_MAX: Final = 64 * 1024
+_PLAIN_OPTIONS: Final = frozenset({b"keep-alive", b"close", b"Keep-Alive", b"Close"})
 
 InterimSink = Callable[[int, Headers], None]
 ReplySink = Callable[[Reply | GatewayError], None]
-
-
-class UpstreamError(GatewayError):
-    """An attempt that the upstream failed.
-
-    cause: as operators list it under `retry.on`. is_sent: whether the request may have reached the upstream. is_stale:
-    the connection was pooled and ended before a byte of reply came, as if it had been closed while it was idle.
-    """
-
-    def __init__(
-        self,
-        kind: ErrorKind,
-        detail: str,
-        cause: str,
-        *,
-        is_sent: bool = True,
-        is_stale: bool = False,
-        headers: Sequence[HeaderLine] = (),
-    ) -> None:
-        super().__init__(kind, detail, headers=headers)
-        self.cause = cause
-        self.is_sent = is_sent
-        self.is_stale = is_stale
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -71,9 +51,11 @@ class UpstreamConnection(asyncio.Protocol):
         "_body",
         "_deadline_s",
         "_drain_waiter",
+        "_framing_size",
         "_head_size",
         "_idle_timeout_s",
         "_interim",
+        "_interim_count",
         "_is_close_delimited",
         "_is_complete",
         "_is_silent",
@@ -85,6 +67,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_method",
         "_on_closed",
         "_on_idle",
+        "_outbox",
         "_parser",
         "_pieces",
         "_reply",
@@ -105,10 +88,12 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        outbox: Outbox,
         on_idle: "Callable[[UpstreamConnection], None]",
         on_closed: "Callable[[UpstreamConnection], None]",
     ) -> None:
         self._loop = loop
+        self._outbox = outbox
         self._on_idle = on_idle
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
@@ -119,6 +104,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._may_switch = False
         self._lines: list[HeaderLine] = []
         self._head_size = 0
+        # Bytes read since the last one of a body: heads, chunk sizes, extensions and trailers, however they are cut.
+        self._framing_size = 0
+        self._interim_count = 0
         self._reply: Reply | None = None
         self._is_close_delimited = False
         self._keep_alive = False
@@ -170,9 +158,10 @@ class UpstreamConnection(asyncio.Protocol):
         idle_timeout_s: float | None,
         interim: InterimSink | None,
         sink: ReplySink,
+        is_whole: bool = True,
         may_switch: bool = False,
     ) -> None:
-        """Write a request's head (with its body, where that is at hand).
+        """Write a request's head (with its body, where that is at hand: is_whole).
 
         deadline_s: on the loop's clock, for the whole reply. idle_timeout_s: the longest silence. None: no limit.
         sink: called once, with the reply as soon as its head is here, or with what went wrong; never from within this
@@ -184,6 +173,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._may_switch = may_switch
         self._is_complete = False
         self._is_silent = True
+        self._framing_size = 0
+        self._interim_count = 0
         self._trailers = None
         self._interim = interim
         self._deadline_s = deadline_s
@@ -193,7 +184,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._arm_timer()
         self.served += 1
         self._sink = sink
-        self._transport.write(data)
+        if is_whole:
+            self._outbox.put(self._transport, data)
+        else:
+            self._transport.write(data)
 
     def write(self, data: bytes) -> None:
         """More of the request body. While it moves, the upstream has nothing to say yet."""
@@ -266,8 +260,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_silent = False
             if self._take_plain(data):
                 return
+            if data[: len(START)] != START[: len(data)]:
+                # llhttp would also read other protocols' replies, and skip empty lines.
+                self._fail_reply("it does not begin as a reply of HTTP/1.0 or HTTP/1.1")
+                return
         if self._idle_timeout_s is not None:
             self.last_active_s = self._loop.time()
+        self._framing_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -280,21 +279,28 @@ class UpstreamConnection(asyncio.Protocol):
             # What a callback raises stands behind httptools' own error.
             self._fail_reply(str(error.__context__ or error))
             return
+        if self._framing_size > _HEAD_MAX and self._state != "SWITCHED":
+            self._fail_reply(f"it has more than {_HEAD_MAX} bytes without any of a body")
+            return
         reply, self._reply = self._reply, None
         if reply is not None and self._state != "WAITING":
             self._deliver(reply)
         elif self._is_complete:
             self._end_exchange()
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        state = self._state
+    def eof_received(self) -> None:
         body = self._body
-        if state == "BODY" and body is not None and self._is_close_delimited and exc is None:
-            # RFC 9112 section 6.3, rule 8: without a length the reply ends with the connection.
+        if self._state == "BODY" and body is not None and self._is_close_delimited:
+            # RFC 9112 section 6.3, rule 8. Over TLS only a closure alert ends it (9.8), and only then is this called.
             self._body = None
             self.close()
             body.complete(None)
-        elif state == "WAITING" and self._is_silent:
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, ssl.SSLError):
+            # An alert after the handshake: a server of TLS 1.3 refuses our certificate, or the lack of one, that late.
+            self.fail(UpstreamError(errors.UPSTREAM_TLS_FAILED, "", "tls"))
+        elif self._state == "WAITING" and self._is_silent:
             detail = "The upstream closed the connection without a reply"
             self.fail(UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_stale=self.served > 1))
         else:
@@ -316,32 +322,42 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._is_complete:
-            raise _BadReply("it sent more than one")
+            raise ReplyRefused("it sent more than one")
         self._lines = []
         self._head_size = 0
+
+    def on_status(self, reason: bytes) -> None:
+        reply_framing.check_reason(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_size += len(name) + len(value)
         if self._head_size > _HEAD_MAX:
-            raise _BadReply(f"its headers are over {_HEAD_MAX} bytes")
+            raise ReplyRefused(f"its headers are over {_HEAD_MAX} bytes")
         if self._state == "WAITING":
+            if len(self._lines) == HEADER_COUNT_MAX:
+                raise ReplyRefused(f"it has more than {HEADER_COUNT_MAX} header lines")
             self._lines.append((name.lower(), value.rstrip(b" \t")))
         elif (name := name.lower()) not in NOT_RETURNED:
             if self._trailers is None:
                 self._trailers = Headers()
+            if len(self._trailers) == HEADER_COUNT_MAX:
+                raise ReplyRefused(f"it has more than {HEADER_COUNT_MAX} trailer lines")
             self._trailers.add(name, value.rstrip(b" \t"))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
+        version = self._parser.get_http_version()
+        reply_framing.check_status(version, status)
         if status < 200 and status != 101:
+            self._interim_count += 1
+            if self._interim_count > INTERIM_MAX:
+                raise ReplyRefused(f"more than {INTERIM_MAX} interim replies stand before it")
             if self._interim is not None and status > 101:
                 options = NOT_RETURNED | connection_options(Headers(self._lines))
                 self._interim(status, Headers([line for line in self._lines if line[0] not in options]))
             return
-        if status > 599:
-            raise _BadReply(f"its status is {status}")
         if status == 101 and not self._may_switch:
-            raise _BadReply("it changed the protocol unasked")
+            raise ReplyRefused("it changed the protocol unasked")
         length: int | None = None
         is_chunked = has_options = False
         kept = []
@@ -350,15 +366,12 @@ class UpstreamConnection(asyncio.Protocol):
             if name not in NOT_RETURNED:
                 kept.append(line)
             elif name == b"content-length":
-                if not line[1].isdigit():
-                    raise _BadReply("its Content-Length is no number")
-                length = int(line[1])
+                length = reply_framing.content_length(line[1])
             elif name == b"transfer-encoding":
-                if line[1].lower() != b"chunked":
-                    raise _BadReply("its Transfer-Encoding is not chunked")
+                reply_framing.check_coding(line[1], version, is_repeated=is_chunked)
                 is_chunked = True
             elif name == b"keep-alive":
-                self._read_keep_alive(line[1])
+                self.keep_alive_hint_s = reply_framing.keep_alive_s(line[1])
             elif name == b"upgrade":
                 self.upgrade = line[1]
             elif name == b"connection":
@@ -378,7 +391,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, piece: bytes) -> None:
         if self._is_complete:
-            raise _BadReply("it has a body where none belongs")
+            raise ReplyRefused("it has a body where none belongs")
+        self._framing_size = 0
         if self._body is None:
             self._pieces.append(piece)
         elif self._body.feed(piece) and self._transport is not None:
@@ -400,16 +414,12 @@ class UpstreamConnection(asyncio.Protocol):
             return False
         reply = Reply(head.status, head.headers, data[end + 4 :])
         if head.keep_alive_text is not None:
-            self._read_keep_alive(head.keep_alive_text)
+            self.keep_alive_hint_s = reply_framing.keep_alive_s(head.keep_alive_text)
         self._keep_alive = head.keep_alive
         self._is_complete = True
         self._state = "BODY"
         self._deliver(reply)
         return True
-
-    def _read_keep_alive(self, value: bytes) -> None:
-        found = _KEEP_ALIVE_TIMEOUT.search(value)
-        self.keep_alive_hint_s = float(found[1]) if found else None
 
     def _deliver(self, reply: Reply) -> None:
         """The head is here, perhaps all of it: call back."""
@@ -486,7 +496,3 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __repr__(self) -> str:
         return f"<UpstreamConnection {self._state} served={self.served}>"
-
-
-class _BadReply(Exception):  # noqa: N818 - a verdict on the reply, raised through the parser
-    """Leaves httptools' callbacks; becomes a 502."""

@@ -17,83 +17,53 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import partial
 from time import monotonic
+from typing import Final
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.plain_head import PlainHead, parse_plain_head
+from gateway.core.throughput import LeastThroughput
 from gateway.plugin_api import BodyTransform, Exchange, Reply
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import has_no_body, interim_head, reply_head
-from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, overloaded, reset_on_close, send_stream
+from gateway.proxy.lane import BODY_INLINE_MAX, LaneParts, body_too_slow, overloaded, reset_on_close, send_stream
+from gateway.proxy.open_connections import OpenConnections
 from gateway.proxy.pipeline import Pending
 from gateway.proxy.transformed_body import INLINE_MAX
 from gateway.proxy.tunnel import SwitchingReply
 
 _log = logging.getLogger("gateway")
 
-_PIPELINED_MAX = 64 * 1024
-_SWEEP_S = 1.0
+_PIPELINED_MAX: Final = 64 * 1024
+_SWEEP_S: Final = 1.0
 
 
 class FastLane:
-    """Makes the protocol of each client connection. hand_over: makes the complete lane's protocol."""
+    """Makes the protocol of each client connection.
 
-    def __init__(self, parts: LaneParts, hand_over: Callable[[], asyncio.Protocol]) -> None:
+    hand_over: makes the complete lane's protocol for a connection that has had so many requests.
+    """
+
+    def __init__(self, parts: LaneParts, hand_over: Callable[[int], asyncio.Protocol]) -> None:
         self.parts = parts
         self.hand_over = hand_over
-        self.connections: set[FastConnection] = set()
-        self._is_closing = False
-        self._emptied: asyncio.Event | None = None
-        self._sweep_s = min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4)
-        self._sweeper: asyncio.TimerHandle | None = None
+        sweep_s = min(_SWEEP_S, parts.limits.header_timeout_s / 4, parts.limits.idle_timeout_s / 4)
+        self.open = OpenConnections(parts.loop, sweep_s)
+        # A head up to this size can pass neither the limit of all headers nor that of one; longer ones are handed over.
+        self.plain_head_max = min(parts.limits.header_max, parts.limits.header_line_max)
 
     def __call__(self) -> "FastConnection":
         return FastConnection(self)
 
-    def add(self, connection: "FastConnection") -> None:
-        self.connections.add(connection)
-        if self._sweeper is None:
-            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
-
-    def discard(self, connection: "FastConnection") -> None:
-        self.connections.discard(connection)
-        if self._emptied is not None and not self.connections:
-            self._emptied.set()
-
     def close_idle(self) -> None:
         """Let no connection take a further request; those at rest are closed at once."""
-        self._is_closing = True
-        for connection in list(self.connections):
-            connection.close_when_done()
-
-    @property
-    def is_closing(self) -> bool:
-        """Whether each exchange is the last of its connection."""
-        return self._is_closing
+        self.open.close_idle()
 
     async def shutdown(self, timeout_s: float) -> None:
         """Give the exchanges under way `timeout_s` in all, then end what is left."""
-        if self.connections:
-            self._emptied = asyncio.Event()
-            try:
-                await asyncio.wait_for(self._emptied.wait(), timeout_s)
-            except TimeoutError:
-                for connection in list(self.connections):
-                    connection.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            self._sweeper = None
-
-    def _sweep(self) -> None:
-        """One timer for all connections: a timer each costs a microsecond a request, and memory while they rest."""
-        self._sweeper = None
-        now_s = monotonic()
-        for connection in list(self.connections):
-            connection.close_if_late(now_s)
-        if self.connections:
-            self._sweeper = self.parts.loop.call_later(self._sweep_s, self._sweep)
+        await self.open.shutdown(timeout_s)
 
 
 class FastConnection(asyncio.Protocol):
@@ -108,6 +78,8 @@ class FastConnection(asyncio.Protocol):
         "_keep_alive",
         "_lane",
         "_needed",
+        "_pace",
+        "_served",
         "_since_s",
         "_task",
         "_upstream",
@@ -124,6 +96,9 @@ class FastConnection(asyncio.Protocol):
         self._buffer = b""
         # How many bytes the buffer has to hold before it is worth looking at again.
         self._needed = 0
+        # Of a body that is waited for.
+        self._pace: LeastThroughput | None = None
+        self._served = 0
         self._exchange: Exchange | None = None
         self._keep_alive = True
         self._is_closing = False
@@ -145,7 +120,7 @@ class FastConnection(asyncio.Protocol):
         parts = lane.parts
         connections = parts.state.connections
         connections.inc()
-        lane.add(self)
+        lane.open.add(self)
         if connections.value > parts.limits.max_connections:
             self._refuse(overloaded())
             return
@@ -164,8 +139,11 @@ class FastConnection(asyncio.Protocol):
         if self._exchange is not None or len(data) < self._needed or self.writing_paused:
             self._buffer = data
             if self._needed:
-                # Amid a body only silence counts, not how long it takes in all.
+                # Amid a body silence counts, and how much comes, not how long it takes in all.
                 self._since_s = monotonic()
+                if self._pace is not None and self._pace.is_missed(self._since_s, len(data)):
+                    self._refuse(body_too_slow())
+                    return
             is_held = self._exchange is not None or self.writing_paused
             if is_held and len(data) > _PIPELINED_MAX and not self._is_reading_paused:
                 assert self.transport is not None
@@ -176,6 +154,7 @@ class FastConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self.writing_paused = True
+        self._lane.parts.slow_readers.add(self)
 
     def resume_writing(self) -> None:
         self.writing_paused = False
@@ -189,7 +168,8 @@ class FastConnection(asyncio.Protocol):
         lane = self._lane
         self.transport = None
         lane.parts.state.connections.dec()
-        lane.discard(self)
+        lane.parts.slow_readers.discard(self)
+        lane.open.discard(self)
         if self._drain_waiter is not None and not self._drain_waiter.done():
             self._drain_waiter.set_exception(ConnectionResetError())
         if self._task is not None:
@@ -205,8 +185,9 @@ class FastConnection(asyncio.Protocol):
     def close_when_done(self) -> None:
         """Take no further request."""
         self._is_closing = True
-        if self._exchange is None and self.transport is not None:
-            self.transport.close()
+        if self._exchange is None:
+            self._close()
+            self._lane.open.discard(self)  # TLS may wait for the client's closure alert, a drain need not
 
     def abort(self) -> None:
         """End the connection whatever it does."""
@@ -214,15 +195,20 @@ class FastConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
+    def cut_off(self, transport: asyncio.Transport) -> None:
+        """Its client reads too slowly: break the connection off."""
+        if self._exchange is not None:
+            self._exchange.outcome = "client_slow"
+        self._is_closing = True
+        reset_on_close(transport)
+        transport.abort()
+
     def close_if_late(self, now_s: float) -> None:
         """Close a connection that has waited too long for its next request, or for the rest of one."""
-        if self._exchange is not None or self._is_closing:
+        if self._exchange is not None or self._is_closing or self.writing_paused:
             return
         limits = self._lane.parts.limits
-        if self.writing_paused:
-            if now_s - self._since_s >= limits.idle_timeout_s:
-                self.abort()
-        elif self._buffer or self._since_s == 0.0:
+        if self._buffer or self._since_s == 0.0:
             if now_s - self._since_s >= limits.header_timeout_s:
                 self._refuse(GatewayError(errors.REQUEST_TIMEOUT))
         elif now_s - self._since_s >= limits.idle_timeout_s:
@@ -234,8 +220,8 @@ class FastConnection(asyncio.Protocol):
         """Serve the request at the front of the bytes, wait for the rest of it, or hand everything over."""
         parts = self._lane.parts
         end = data.find(b"\r\n\r\n")
-        if end < 0 or end > parts.limits.header_max:
-            if end < 0 and len(data) <= parts.limits.header_max:
+        if end < 0 or end > self._lane.plain_head_max:
+            if end < 0 and len(data) <= self._lane.plain_head_max:
                 self._wait_for(data, 0)
             else:
                 self._hand_over(data)
@@ -260,8 +246,10 @@ class FastConnection(asyncio.Protocol):
         self._serve(head, data[body_start:body_end])
 
     def _wait_for(self, data: bytes, needed: int) -> None:
-        if not self._buffer:
+        if needed or not self._buffer:
             self._since_s = monotonic()
+            least = self._lane.parts.limits.body_rate_min
+            self._pace = None if least is None or not needed else LeastThroughput(least, self._since_s, len(data))
         self._buffer = data
         self._needed = needed
 
@@ -286,8 +274,9 @@ class FastConnection(asyncio.Protocol):
         lane = self._lane
         self.transport = None
         lane.parts.state.connections.dec()
-        lane.discard(self)
-        protocol = lane.hand_over()
+        lane.parts.slow_readers.discard(self)
+        lane.open.discard(self)
+        protocol = lane.hand_over(self._served)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
@@ -311,7 +300,8 @@ class FastConnection(asyncio.Protocol):
         exchange.bytes_in = head.length
         exchange.send_interim = self.send_interim
         self._exchange = exchange
-        self._keep_alive = head.keep_alive
+        self._served += 1
+        self._keep_alive = head.keep_alive and self._served < parts.limits.max_requests
         parts.identify(exchange)
         parts.state.in_flight.inc()
         try:
@@ -391,11 +381,10 @@ class FastConnection(asyncio.Protocol):
             return
         keep_alive = self._keep_alive and not reply.close and not self._is_closing
         head, _ = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
-        if has_no_body(reply.status, exchange.method):
-            transport.write(head)
-        else:
+        if not has_no_body(reply.status, exchange.method):
             exchange.bytes_out = len(body)
-            transport.write(head + body)
+            head += body
+        self._lane.parts.outbox.put(transport, head)
         self._end(exchange, keep_alive=keep_alive)
 
     def _end(self, exchange: Exchange, *, keep_alive: bool) -> None:
@@ -405,8 +394,7 @@ class FastConnection(asyncio.Protocol):
         if transport is None:
             return
         if not keep_alive or self._is_closing:
-            self._is_closing = True
-            transport.close()
+            self._close()
             return
         self._resume_reading()
         if self._buffer:
@@ -452,6 +440,7 @@ class FastConnection(asyncio.Protocol):
             if transport is None:
                 raise ConnectionResetError
             head, is_chunked = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
+            self._lane.parts.outbox.flush()
             transport.write(head)
             if not has_no_body(reply.status, exchange.method):
                 is_whole = await send_stream(exchange, body, self, is_chunked=is_chunked)
@@ -489,10 +478,20 @@ class FastConnection(asyncio.Protocol):
             self.transport.write(interim_head(status, lines))
 
     def _refuse(self, error: GatewayError) -> None:
-        self._is_closing = True
         if self.transport is not None:
+            self._lane.parts.outbox.flush()
             self.transport.write(self._lane.parts.refusal(error, self.peer_ip))
-            self.transport.close()
+        self._close()
+
+    def _close(self) -> None:
+        """End the connection once all is sent."""
+        self._is_closing = True
+        transport = self.transport
+        if transport is not None:
+            self._lane.parts.outbox.flush()
+            if transport.get_write_buffer_size():
+                self._lane.parts.slow_readers.add(self)
+            transport.close()
 
     def __repr__(self) -> str:
         doing = "serving" if self._exchange is not None else "closing" if self._is_closing else "reading"

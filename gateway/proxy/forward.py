@@ -9,19 +9,27 @@ A body that is still streaming in cannot be sent twice: then only a failed conne
 """
 
 import asyncio
+import logging
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import monotonic
+from typing import Final
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import connection_options
 from gateway.core.retry import IDEMPOTENT_METHODS, may_retry
 from gateway.plugin_api import BodyStream, Exchange, Reply
-from gateway.proxy.connection import ReplySink, UpstreamConnection, UpstreamError
+from gateway.proxy.connection import ReplySink, UpstreamConnection
 from gateway.proxy.heads import request_head
+from gateway.proxy.outbox import Outbox
+from gateway.proxy.secured_transport import secure
 from gateway.proxy.tunnel import SwitchingReply
+from gateway.proxy.upstream_error import UpstreamError
 from gateway.upstreams.registry import Endpoint, Upstream
+
+_log = logging.getLogger("gateway")
 
 
 @dataclass(frozen=True)
@@ -50,10 +58,11 @@ class Forwarder:
     as nothing has to be waited for: it starts the first attempt, judges its outcome, and leaves the rest to `send`.
     """
 
-    __slots__ = ("_loop", "policies")
+    __slots__ = ("_loop", "_outbox", "policies")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self._loop = loop
+        self._outbox = outbox
         self.policies: Mapping[str, ForwardPolicy] = {}
 
     async def send(self, exchange: Exchange) -> Reply:
@@ -191,6 +200,7 @@ class Forwarder:
             idle_timeout_s=policy.idle_timeout_s,
             interim=exchange.send_interim,
             sink=sink,
+            is_whole=isinstance(body, bytes),
             may_switch=upgrade is not None,
         )
         if not isinstance(body, bytes):
@@ -233,19 +243,16 @@ class Forwarder:
         made: list[UpstreamConnection] = []
 
         def make() -> UpstreamConnection:
-            connection = UpstreamConnection(self._loop, pool.put, pool.forget)
+            connection = UpstreamConnection(self._loop, self._outbox, pool.put, pool.forget)
             made.append(connection)
             return connection
 
         try:
             async with asyncio.timeout(timeout_s):
-                await self._loop.create_connection(
-                    make,
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=endpoint.tls,
-                    server_hostname=endpoint.host if endpoint.tls is not None else None,
-                )
+                transport, _ = await self._loop.create_connection(make, endpoint.host, endpoint.port)
+                if endpoint.tls is not None:
+                    name = endpoint.server_name
+                    made[0].connection_made(await secure(self._loop, transport, made[0], endpoint.tls, name))
         except BaseException as error:
             # close() tells the pool; where no connection was even made, the place is given back here.
             if made:
@@ -256,6 +263,8 @@ class Forwarder:
             if isinstance(error, TimeoutError):
                 detail = "The upstream did not accept a connection in time"
                 raise UpstreamError(errors.UPSTREAM_CONNECT_TIMEOUT, detail, "connect", is_sent=False) from None
+            if isinstance(error, ssl.SSLError):
+                raise _tls_failure(endpoint, error) from None
             if isinstance(error, OSError):
                 detail = "The upstream accepts no connection"
                 raise UpstreamError(errors.UPSTREAM_UNREACHABLE, detail, "connect", is_sent=False) from None
@@ -265,6 +274,18 @@ class Forwarder:
             detail = "The upstream ended the connection before it was asked anything"
             raise UpstreamError(errors.UPSTREAM_RESET, detail, "reset", is_sent=False)
         return connection
+
+
+def _tls_failure(endpoint: Endpoint, error: ssl.SSLError) -> UpstreamError:
+    """No cause that a route can list under `retry.on`: what is wrong stays wrong until somebody mends it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        kind, why = errors.UPSTREAM_CERTIFICATE_REFUSED, error.verify_message
+    else:
+        kind, why = errors.UPSTREAM_TLS_FAILED, error.reason or str(error)
+    if endpoint.may_warn(monotonic()):
+        _log.warning("TLS to %s failed: %s: %s", endpoint.name, kind.code, why)
+    # What exactly is wrong with it is the operator's affair, and says much about what stands behind the gateway.
+    return UpstreamError(kind, "", "tls", is_sent=False)
 
 
 def _may_resend(exchange: Exchange) -> bool:
@@ -306,7 +327,7 @@ def _framing(method: str, body: bytes | BodyStream) -> tuple[bytes, bool]:
 
 
 # RFC 9110 section 8.6: a method that defines a meaning for a body says its length even where that is 0.
-_BODY_EXPECTED = frozenset({"POST", "PUT", "PATCH"})
+_BODY_EXPECTED: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 def _upgrade(exchange: Exchange) -> bytes | None:

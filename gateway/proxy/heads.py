@@ -7,6 +7,7 @@ import time
 from email.utils import formatdate
 from http import HTTPStatus
 from itertools import product
+from typing import Final
 
 from gateway.core.headers import HOP_BY_HOP, HeaderLine, Headers, connection_options
 from gateway.core.identity import IDENTITY_HEADERS
@@ -25,7 +26,7 @@ def _underscore_twins(names: frozenset[bytes]) -> frozenset[bytes]:
     return frozenset(twins)
 
 
-_SET_BY_GATEWAY = frozenset(
+_SET_BY_GATEWAY: Final = frozenset(
     {
         b"x-forwarded-for",
         b"x-forwarded-proto",
@@ -35,7 +36,7 @@ _SET_BY_GATEWAY = frozenset(
         b"x-request-id",
     }
 )
-_NOT_FORWARDED = _underscore_twins(
+_NOT_FORWARDED: Final = _underscore_twins(
     HOP_BY_HOP
     | {b"host", b"content-length", b"expect", b"traceparent", b"forwarded"}
     | IDENTITY_HEADERS
@@ -52,8 +53,8 @@ def _size_of(line: HeaderLine) -> int:
 
 
 # Lines as they are written: most are the same objects each time (`core/plain_head.py` remembers them).
-_FORWARDED_TEXTS: Memo[HeaderLine, bytes] = Memo(_forwarded_text, size_of=_size_of)
-_TEXTS: Memo[HeaderLine, bytes] = Memo(b": ".join, size_of=_size_of)
+_FORWARDED_TEXTS: Final[Memo[HeaderLine, bytes]] = Memo(_forwarded_text, size_of=_size_of)
+_TEXTS: Final[Memo[HeaderLine, bytes]] = Memo(b": ".join, size_of=_size_of)
 
 
 def strip_connection_options(headers: Headers) -> None:
@@ -66,7 +67,7 @@ def strip_connection_options(headers: Headers) -> None:
 
 
 # Read here, and not forwarded in any case.
-_KEPT_OPTIONS = HOP_BY_HOP | frozenset({b"host", b"content-length", b"expect", b"close"})
+_KEPT_OPTIONS: Final = HOP_BY_HOP | frozenset({b"host", b"content-length", b"expect", b"close"})
 
 
 def request_head(exchange: Exchange, target: str, authority: str, *, framing: bytes, upgrade: bytes | None) -> bytes:
@@ -129,7 +130,7 @@ def wants_trailers(headers: Headers) -> bool:
     return value is not None and b"trailers" in (part.strip().lower() for part in value.split(b","))
 
 
-_STATUS_LINES = {
+_STATUS_LINES: Final = {
     status: f"HTTP/1.1 {status} {phrase}".encode()
     for status, phrase in [(code, "") for code in range(100, 1000)]
     + [(known.value, known.phrase) for known in HTTPStatus]

@@ -7,39 +7,45 @@ import socket
 import struct
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core import errors
 from gateway.core.client_address import TrustedProxies, client_address
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
+from gateway.core.throughput import Throughput
 from gateway.observe.metrics import Gauge
 from gateway.observe.tracing import IdSource, new_ids, next_traceparent
 from gateway.plugin_api import BodyStream, Exchange
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import reply_head, wants_trailers
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Pipeline
+from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tunnel import Tunnel
 
 # A request body up to this size is taken whole before anything is done about the request, whichever lane it comes by:
 # its client has then said all it had to say, the connection can go on, and the request can be sent again.
-BODY_INLINE_MAX = 64 * 1024
+BODY_INLINE_MAX: Final = 64 * 1024
 
 _log = logging.getLogger("gateway")
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{8,128}")
 
 
 @dataclass(frozen=True)
 class LaneLimits:
-    """`gateway.limits` in bytes and seconds. target_max and header_count_max are not set by operators."""
+    """`gateway.limits` in bytes and seconds, explained in `config/model.py`. body_rate_min None: no least."""
 
+    target_max: int
     header_max: int
+    header_line_max: int
+    header_count_max: int
     header_timeout_s: float
     idle_timeout_s: float
+    body_rate_min: Throughput | None
     max_connections: int
-    target_max: int = 8190
-    header_count_max: int = 128
+    max_requests: int
 
 
 @dataclass
@@ -56,11 +62,13 @@ class LaneParts:
     """What every lane is made of."""
 
     pipeline: Pipeline
+    outbox: Outbox
     loop: asyncio.AbstractEventLoop
     limits: LaneLimits
     trusted: TrustedProxies
     ids: IdSource
     state: LaneState
+    slow_readers: SlowReaders
 
     def refusal(self, error: GatewayError, peer_ip: str) -> bytes:
         """A whole reply, after which the connection ends, where no request could be read; counted and logged."""
@@ -171,6 +179,11 @@ def reset_on_close(transport: asyncio.Transport) -> None:
         linger = struct.pack("ii", 1, 0)
         with socket.socket(fileno=socket.dup(sock.fileno())) as twin:  # the loop's own object allows no options
             twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+
+def body_too_slow() -> GatewayError:
+    """Less of a body has come than `gateway.limits.body_rate_min`."""
+    return GatewayError(errors.REQUEST_TIMEOUT, "The body arrives too slowly", close=True)
 
 
 def overloaded() -> GatewayError:

@@ -7,7 +7,7 @@ looked up here that was known when the table was loaded.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from gateway.config.snapshot import CompiledRoute, Snapshot, Unwinding
 from gateway.core import errors
@@ -224,7 +224,7 @@ def _unwinding(exchange: Exchange) -> Unwinding:
     return unwinding[max(exchange.hooks_run, 1) - 1]
 
 
-_NO_TRANSFORMS: list[BodyTransform] = []
+_NO_TRANSFORMS: Final[list[BodyTransform]] = []
 
 
 def check_length(length: int | None, body_max: int) -> None:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections import deque
-from typing import Protocol
+from typing import Final, Protocol
 
 from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 
-_HIGH_WATER = 256 * 1024
+_HIGH_WATER: Final = 256 * 1024
 
 
 class Feed(Protocol):

@@ -11,7 +11,9 @@ RunInThread = Callable[..., Awaitable[bytes]]
 
 
 class TransformedBody:
-    """A `BodyStream` of the transform's output; its length is not known before its end."""
+    """A `BodyStream` of the transform's output; its length is known before its end only where the transform says that
+    it `keeps_length`.
+    """
 
     __slots__ = ("_is_ended", "_run_in_thread", "_source", "_transform", "length")
 
@@ -20,7 +22,7 @@ class TransformedBody:
         self._transform = transform
         self._run_in_thread = run_in_thread
         self._is_ended = False
-        self.length: int | None = None
+        self.length: int | None = source.length if getattr(transform, "keeps_length", False) else None
 
     @property
     def has_buffered(self) -> bool:

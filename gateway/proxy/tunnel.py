@@ -48,7 +48,8 @@ class _Side(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self.ended = True
-        if self.other.ended or not self.other.transport.can_write_eof():
+        # TLS knows no half of an end, whichever side has it.
+        if self.other.ended or not self.other.transport.can_write_eof() or not self.transport.can_write_eof():
             self._tunnel.close()
             return False
         self.other.transport.write_eof()

@@ -2,13 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Final
 
 from gateway.core.rate_limit import Bucket, Decision, Window, take
 
 # As in scripts/take.lua: a bucket is forgotten when it has been full for so long, also by a clock that goes back a bit.
-FULL_FOR_MS = 60_000
+FULL_FOR_MS: Final = 60_000
 # Looked at when a key is new, so that full buckets go faster than new keys come.
-SWEPT_AT_ONCE = 4
+SWEPT_AT_ONCE: Final = 4
 
 _Key = tuple[str, tuple[Window, ...]]
 

@@ -8,6 +8,9 @@ from typing import cast
 from gateway.stores.redis_client import open_client
 from gateway.stores.redis_link import RedisLink, Script
 
+# As long as any call to the store may take: where it fails, there is nothing to answer a write with in its place.
+DEADLINE_S = 0.1
+
 
 class RedisClaims:
     """A `ClaimStore`."""
@@ -33,7 +36,7 @@ class RedisClaims:
 
 def open_claims(url: str) -> RedisClaims:
     """The claims behind a store URL (`core/store_url.py`). Raises ValueError, which never shows the URL."""
-    return RedisClaims(RedisLink(open_client(url).client, "the store of idempotency keys"))
+    return RedisClaims(RedisLink(open_client(url).client, "the store of idempotency keys", DEADLINE_S))
 
 
 def _name(key: str) -> str:

@@ -11,10 +11,10 @@ from collections.abc import Coroutine, Sequence
 from importlib.resources import files
 from typing import Any, Final, TypeVar
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from gateway.plugin_api import StoreDown
-from gateway.stores.redis_client import Client
+from gateway.stores.redis_client import CONNECT_TIMEOUT_S, Client
 
 T = TypeVar("T")
 
@@ -22,8 +22,12 @@ DEADLINE_S = 0.05
 DOWN_FOR_S = 1.0
 # Of one worker. Each takes a connection; more wait for one of these.
 CALLS_AT_ONCE = 16
-# A timer that fires this late says that the event loop was late, and perhaps not the store.
+# A timer that fires this late says that the event loop was late, and perhaps not the store: then the answer may lie
+# unread in the socket, and the call gets its deadline once more.
 _LOOP_LATE_S = 0.01
+_EXTENSIONS_MAX = 8
+# Before version 7 a script's error has this in the middle, and no class of its own.
+_FULL = "OOM command not allowed"
 
 _log = logging.getLogger("gateway.stores")
 
@@ -37,11 +41,12 @@ class Script:
 
 
 class RedisLink:
-    """what: the name of this use of Redis in the log."""
+    """what: the name of this use of Redis in the log. deadline_s: of each call, if not DEADLINE_S."""
 
-    def __init__(self, client: Client, what: str) -> None:
+    def __init__(self, client: Client, what: str, deadline_s: float | None = None) -> None:
         self._client = client
         self._what = what
+        self._deadline_s = deadline_s
         self._is_down = False
         self._is_probing = False
         self._retry_at_s = 0.0
@@ -52,6 +57,16 @@ class RedisLink:
     def is_down(self) -> bool:
         """Whether calls fail at once."""
         return self._is_down
+
+    async def prepare(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> None:
+        """As `run`, ahead: for as long as a connection may take, so that the first calls find it made. What fails
+        shows at the first call.
+        """
+        task = asyncio.get_running_loop().create_task(self._run(script, keys, arguments))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_forget)
+        await asyncio.wait((task,), timeout=CONNECT_TIMEOUT_S)
 
     async def run(self, script: Script, keys: Sequence[str], arguments: Sequence[str | bytes | int]) -> Any:
         """What the script returns. On a cluster all keys are in one slot. Raises StoreDown."""
@@ -69,20 +84,24 @@ class RedisLink:
             task = loop.create_task(work)
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            due_s = loop.time() + DEADLINE_S
-            await asyncio.wait((task,), timeout=DEADLINE_S)
-            if not task.done() and loop.time() - due_s > _LOOP_LATE_S:
-                await asyncio.wait((task,), timeout=DEADLINE_S)
+            deadline_s = DEADLINE_S if self._deadline_s is None else self._deadline_s
+            for _ in range(_EXTENSIONS_MAX):
+                due_s = loop.time() + deadline_s
+                await asyncio.wait((task,), timeout=deadline_s)
+                if task.done() or loop.time() - due_s <= _LOOP_LATE_S:
+                    break
             if not task.done():
                 task.add_done_callback(_forget)
-                raise self._went_down(f"no answer within {DEADLINE_S * 1000:.0f} ms")
+                raise self._went_down(f"no answer within {deadline_s * 1000:.0f} ms")
             try:
                 result = task.result()
             except Exception as error:
+                if isinstance(error, ResponseError) and _FULL in str(error):
+                    # It refuses what is new (deploy/redis/redis.conf), and still answers about the rest.
+                    self._came_up()
+                    raise StoreDown("the store is full") from None
                 raise self._went_down(f"{type(error).__name__}: {error}") from None
-            if self._is_down:
-                _log.warning("%s is up again", self._what)
-            self._is_down = self._is_probing = False
+            self._came_up()
             return result
 
     async def close(self) -> None:
@@ -98,6 +117,11 @@ class RedisLink:
             return await self._client.evalsha(script.sha, len(keys), *keys, *arguments)
         except NoScriptError:
             return await self._client.eval(script.text, len(keys), *keys, *arguments)
+
+    def _came_up(self) -> None:
+        if self._is_down:
+            _log.warning("%s is up again", self._what)
+        self._is_down = self._is_probing = False
 
     def _went_down(self, reason: str) -> StoreDown:
         if not self._is_down:

@@ -1,7 +1,7 @@
 """Hears what the store tells all workers: the debts of a bucket, each time they have grown by a twentieth of its limit.
 
-So a worker knows all but a twentieth of what others took, whenever the store goes down (decisions/0014). What was there
-before it began to hear is looked through once. A worker that lives alone has nobody to hear of.
+So a worker knows all but a twentieth of what others took, whenever the store goes down (decisions/0014). What was
+there before it began to hear is looked through once. A worker that lives alone has nobody to hear of.
 """
 
 import asyncio

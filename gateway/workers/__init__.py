@@ -3,7 +3,8 @@
 The supervisor serves no client, so nothing that a client sends can harm it. A socket pair for each worker carries JSON,
 one object a line:
 
-    supervisor -> worker   {"start": settings, sources, metrics_descriptor} first, {"drain": seconds} last
+    supervisor -> worker   {"start": settings, sources, metrics_descriptor} first, {"tls": certificates} to one that is
+                           ready whenever these change, {"drain": seconds} last
     worker -> supervisor   {"ready": version} once it accepts connections, or {"failed": why}
 
 A worker whose supervisor is gone reads the end of the pair, drains and exits. One that died is started again, and

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -16,10 +17,11 @@ import uvloop
 from aiohttp import web
 
 from gateway.admin.app import make_admin_app
-from gateway.config.settings import ServeSettings, TableSources
+from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
 from gateway.observe.metrics_reader import MetricsReader
+from gateway.workers.certificate_watch import CertificateWatch
 from gateway.workers.ports import address_text, reserve_port
 
 WORKER_COMMAND = (sys.executable, "-m", "gateway", "worker")
@@ -29,6 +31,8 @@ _BACKOFF_FIRST_S = 0.1
 _BACKOFF_MAX_S = 5.0
 _SETTLED_S = 5.0
 _KILL_MARGIN_S = 1.0
+_LOOK_AT_CERTIFICATES_EVERY_S = 2.0
+_PURGE_TIMEOUT_S = 5.0
 
 _log = logging.getLogger("gateway.workers")
 
@@ -50,11 +54,12 @@ class Listening:
     admin_host: str
     admin_port: int
     workers: int
+    scheme: str = "http"
 
     def __str__(self) -> str:
         workers = "1 worker" if self.workers == 1 else f"{self.workers} workers"
         at, admin = address_text(self.host, self.port), address_text(self.admin_host, self.admin_port)
-        return f"listening on http://{at}, admin http://{admin}, {workers}"
+        return f"listening on {self.scheme}://{at}, admin http://{admin}, {workers}"
 
 
 def run_supervisor(
@@ -98,6 +103,8 @@ class _Slot:
         self.process: asyncio.subprocess.Process | None = None
         self.control: asyncio.StreamWriter | None = None
         self.is_ready = False
+        # What its worker was told to serve.
+        self.tls: TlsSettings | None = None
 
     def tell(self, message: Mapping[str, object]) -> None:
         if self.control is not None:
@@ -131,6 +138,8 @@ class _Supervisor:
         self._ready_workers = self._metrics.gauge("gateway_workers", "Workers that accept connections.")
         self._restarts = self._metrics.counter("gateway_worker_restarts", "Workers started in place of dead ones.")
         self._is_started = False
+        self._purges: dict[int, asyncio.Future[str]] = {}
+        self._next_purge = 0
         self._all_ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -150,6 +159,29 @@ class _Supervisor:
 
     def config(self) -> Mapping[str, object]:
         return self._description.config
+
+    def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
+        return self._reader.samples(name)
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """One worker carries it out and tells the store, which tells all; without a shared one, it tells us."""
+        slot = next((slot for slot in self._slots if slot.is_ready), None)
+        if slot is None:
+            return "no worker is ready"
+        number = self._next_purge = self._next_purge + 1
+        waiter = self._purges[number] = asyncio.get_running_loop().create_future()
+        slot.tell({"purge": purge, "number": number})
+        try:
+            return await asyncio.wait_for(waiter, _PURGE_TIMEOUT_S)
+        except TimeoutError:
+            return "the worker does not answer"
+        finally:
+            del self._purges[number]
+
+    def _pass_on(self, sender: _Slot, purge: Mapping[str, Any]) -> None:
+        for slot in self._slots:
+            if slot is not sender:
+                slot.tell({"purge": purge})
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -175,21 +207,44 @@ class _Supervisor:
         settings = self._settings
         runner = web.AppRunner(make_admin_app(self), access_log=None, shutdown_timeout=_KILL_MARGIN_S)
         keepers: list[asyncio.Task[None]] = []
+        watch: asyncio.Task[None] | None = None
         try:
             await runner.setup()
             with _listening_on(settings.admin_host, settings.admin_port):
                 await web.TCPSite(runner, settings.admin_host, settings.admin_port).start()
+            if settings.tls is not None:
+                watch = asyncio.create_task(self._watch_certificates(settings.tls))
             keepers += [asyncio.create_task(self._keep(slot)) for slot in self._slots]
             await self._bring_up(keepers)
             if not self._stopping.is_set():
                 admin_port = runner.addresses[0][1]
+                scheme = "http" if settings.tls is None else "https"
                 self._announce(
-                    Listening(settings.host, settings.port, settings.admin_host, admin_port, settings.workers)
+                    Listening(settings.host, settings.port, settings.admin_host, admin_port, settings.workers, scheme)
                 )
             await self._stopping.wait()
         finally:
+            if watch is not None:
+                watch.cancel()
             await self._drain(keepers)
             await runner.cleanup()
+
+    async def _watch_certificates(self, tls: TlsSettings) -> None:
+        """Every worker gets what this process has read and found good, as with the table."""
+        watch = CertificateWatch(tls, self._metrics)
+        while True:
+            await asyncio.sleep(_LOOK_AT_CERTIFICATES_EVERY_S)
+            renewed = watch.look(time.time())
+            if renewed is not None:
+                self._settings = replace(self._settings, tls=renewed)
+                for slot in self._slots:
+                    self._tell_certificates(slot)
+
+    def _tell_certificates(self, slot: _Slot) -> None:
+        tls = self._settings.tls
+        if slot.is_ready and tls is not None and slot.tls is not tls:
+            slot.tls = tls
+            slot.tell({"tls": asdict(tls)})
 
     async def _bring_up(self, keepers: Sequence[asyncio.Task[None]]) -> None:
         """Until all workers are ready, or the first one has failed, or a signal."""
@@ -241,6 +296,7 @@ class _Supervisor:
             )
         reader, slot.control = await asyncio.open_unix_connection(sock=ours)
         sources = {"path": self._sources.path, "files": dict(self._sources.files)}
+        slot.tls = self._settings.tls
         slot.tell(
             {"start": {"settings": asdict(self._settings), "sources": sources, "metrics_descriptor": slot.descriptor}}
         )
@@ -253,6 +309,10 @@ class _Supervisor:
                 failure = message.get("failed", failure)
                 if "ready" in message:
                     self._on_ready(slot, message["ready"])
+                elif "purge" in message:
+                    self._pass_on(slot, message["purge"])
+                elif "purged" in message and (waiter := self._purges.get(message["purged"])) and not waiter.done():
+                    waiter.set_result(message["failure"])
         exit_code = await process.wait()
         slot.process = None
         slot.control.close()
@@ -266,6 +326,8 @@ class _Supervisor:
     def _on_ready(self, slot: _Slot, version: str) -> None:
         slot.is_ready = True
         self._count_ready()
+        # They may have changed while it started.
+        self._tell_certificates(slot)
         self._metrics.gauge("gateway_config_info", "The version of the route table.", version=version).set(1)
         if all(each.is_ready for each in self._slots):
             self._all_ready.set()

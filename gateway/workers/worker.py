@@ -5,15 +5,18 @@ import json
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
 import uvloop
 
-from gateway.config.settings import ServeSettings, TableSources
+from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
+from gateway.proxy.tls_listener import report_unraisable
+from gateway.workers.heap import keep_freed_memory
 from gateway.workers.ports import bind_shared
 
 _MESSAGE_MAX_BYTES = 256 << 20
@@ -30,17 +33,31 @@ class RunningGateway(Protocol):
     async def start(self, sock: socket.socket) -> None:
         """Accept connections. sock: bound, not listening; listen with `settings.LISTEN_BACKLOG`."""
 
+    def renew_certificates(self, tls: TlsSettings) -> None:
+        """Serve these from the next handshake on."""
+
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting, close idle connections, let exchanges end within timeout_s, close everything."""
 
+    def hear(self, purge: Mapping[str, Any]) -> None:
+        """Another worker has purged kept replies. purge: `core.kept_replies.Purge` as a mapping."""
 
-Build = Callable[[ServeSettings, TableSources, WorkerMetrics], Awaitable[RunningGateway]]
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        """Purge kept replies, here and in the store. Returns why that is not done yet, "" where it is."""
+
+
+Tell = Callable[[Mapping[str, Any]], None]
+"""Passes a purge on to the other workers."""
+
+Build = Callable[[ServeSettings, TableSources, WorkerMetrics, Tell], Awaitable[RunningGateway]]
 
 
 def run_worker(control_descriptor: int, build: Build) -> int:
     """Be one worker until told to drain, until SIGTERM, or until the supervisor is gone. Returns the exit code: 1 where
     the worker cannot start.
     """
+    sys.unraisablehook = report_unraisable
+    keep_freed_memory()
     return uvloop.run(_work(socket.socket(fileno=control_descriptor), build))
 
 
@@ -50,10 +67,10 @@ async def _work(control: socket.socket, build: Build) -> int:
     if not line:
         return 0
     start = json.loads(line)["start"]
-    settings = ServeSettings(**start["settings"])
-    told = asyncio.create_task(_until_told(reader, settings.drain_s))
+    settings = ServeSettings.from_json(start["settings"])
+    up: asyncio.Task[RunningGateway] = asyncio.create_task(_bring_up(settings, start, build, writer))
+    told = asyncio.create_task(_until_told(reader, writer, up, settings.drain_s))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
-    up = asyncio.create_task(_bring_up(settings, start, build))
     waited: list[asyncio.Task[Any]] = [told, up]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
     if not up.done():
@@ -76,25 +93,62 @@ async def _work(control: socket.socket, build: Build) -> int:
     return 0
 
 
-async def _bring_up(settings: ServeSettings, start: Mapping[str, Any], build: Build) -> RunningGateway:
+async def _bring_up(
+    settings: ServeSettings, start: Mapping[str, Any], build: Build, writer: asyncio.StreamWriter
+) -> RunningGateway:
     metrics = WorkerMetrics(map_buffer(start["metrics_descriptor"]))
-    gateway = await build(settings, TableSources(**start["sources"]), metrics)
+
+    def tell(purge: Mapping[str, Any]) -> None:
+        # Not drained: purges are few and small, and the supervisor always reads.
+        writer.write(_line({"purge": purge}))
+
+    gateway = await build(settings, TableSources(**start["sources"]), metrics, tell)
     await gateway.start(bind_shared(settings.host, settings.port))
     return gateway
 
 
-async def _until_told(reader: asyncio.StreamReader, default_s: float) -> float:
+async def _until_told(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, up: asyncio.Task[RunningGateway], default_s: float
+) -> float:
     """Until the supervisor says drain, or is gone. Returns how many seconds the drain may take."""
+    purging: set[asyncio.Task[None]] = set()
     with suppress(ConnectionError):
         async for line in reader:
             message = json.loads(line)
             if "drain" in message:
                 return float(message["drain"])
+            if not up.done() or up.cancelled() or up.exception() is not None:
+                # One that is not up yet keeps nothing that could be purged, and gets its certificates when it starts.
+                continue
+            gateway = up.result()
+            if "tls" in message:
+                gateway.renew_certificates(TlsSettings.from_json(message["tls"]))
+            elif "purge" in message:
+                if "number" not in message:
+                    gateway.hear(message["purge"])
+                    continue
+                task = asyncio.create_task(_purge(gateway, writer, message))
+                purging.add(task)
+                task.add_done_callback(purging.discard)
     return default_s
 
 
+async def _purge(gateway: RunningGateway, writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
+    """Carry a purge of the operators out, and say so."""
+    try:
+        failure = await gateway.purge(message["purge"])
+    except Exception as error:
+        _log.exception("a purge failed")
+        failure = type(error).__name__
+    await _send(writer, {"purged": message["number"], "failure": failure})
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
 async def _send(writer: asyncio.StreamWriter, message: Mapping[str, object]) -> None:
-    writer.write(json.dumps(message).encode() + b"\n")
+    writer.write(_line(message))
     # Without a supervisor there is nobody to tell; `_until_told` sees the same.
     with suppress(ConnectionError):
         await writer.drain()

@@ -6,7 +6,9 @@ from gateway.admin.app import make_admin_app, text_table
 class View:
     def __init__(self) -> None:
         self.reasons = []
-        self.is_broken = False
+        self.counters = {}
+        self.purged = []
+        self.failure = ""
 
     def reasons_not_ready(self):
         return self.reasons
@@ -19,6 +21,13 @@ class View:
             {"id": "crm", "methods": ["GET", "HEAD"], "path": "/api/v1/crm/*", "to": "crm"},
             {"id": "teapot", "methods": [], "path": "/status", "to": None},
         ]
+
+    def samples(self, name):
+        return self.counters.get(name, [])
+
+    async def purge(self, purge):
+        self.purged.append(purge)
+        return self.failure
 
     def config(self):
         return {"version": 1, "auth": {"payaid": {"jwt": {"secret": "${env:JWT_SECRET}"}}}}
@@ -89,7 +98,7 @@ async def test_the_index_lists_the_pages(client):
     reply = await client.get("/")
     assert reply.content_type == "text/html"
     text = await reply.text()
-    for path in ("/healthz", "/readyz", "/metrics", "/config", "/routes"):
+    for path in ("/healthz", "/readyz", "/metrics", "/config", "/routes", "/cache"):
         assert f'<a href="{path}">' in text
         assert (await client.get(path)).status == 200
 
@@ -103,3 +112,32 @@ async def test_errors_are_problems(client):
     reply = await client.post("/metrics")
     assert (reply.status, reply.content_type) == (405, "application/problem+json")
     assert reply.headers["Allow"] == "GET,HEAD"
+
+
+async def test_cache_as_json_and_as_a_table(client, view):
+    view.counters["gateway_cache_requests"] = [
+        ({"route": "crm", "result": "hit-l1"}, 3.0),
+        ({"route": "crm", "result": "miss"}, 1.0),
+    ]
+    reply = await client.get("/cache")
+    assert [(row["route"], row["hit_ratio"]) for row in (await reply.json())["cache"]] == [("crm", "75.0%")]
+    reply = await client.get("/cache", headers={"Accept": "text/plain"})
+    assert (await reply.text()).splitlines()[1].split()[:3] == ["crm", "75.0%", "3"]
+
+
+async def test_a_purge_is_carried_out(client, view):
+    reply = await client.post("/cache/purge", json={"tags": ["crm:t1"]})
+    assert (reply.status, (await reply.json())["purged"]["tags"]) == (200, ["crm:t1"])
+    assert view.purged == [{"tags": ("crm:t1",), "keys": (), "everything": False}]
+
+
+async def test_a_purge_that_names_nothing_is_refused(client, view):
+    reply = await client.post("/cache/purge", json={})
+    assert (reply.status, reply.content_type) == (400, "application/problem+json")
+    assert view.purged == []
+
+
+async def test_a_purge_that_did_not_reach_everybody_says_so(client, view):
+    view.failure = "the store is down"
+    reply = await client.post("/cache/purge", json={"all": True})
+    assert (reply.status, (await reply.json())["detail"]) == (503, "the store is down")

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.bench.processes import Process, processor_busy_s
+from tests.bench.processes import Process, pinned, processor_busy_s
 
 CONNECTIONS = 64
 _SCRIPT = Path(__file__).parent / "templates" / "load.lua"
-_MARGIN_S = 10.0
+_MARGIN_S = 30.0
+_REPLY_S = 20
 
 
 class RoundFailed(Exception):  # noqa: N818 - what happened to the round
@@ -21,8 +22,8 @@ class RoundFailed(Exception):  # noqa: N818 - what happened to the round
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One round, or the medians of several. busy: share of the processor that the proxy used. others: share that
-    everybody else used of it, which is the noise of the measurement.
+    """One round, or the medians of several. busy: share of its processor that the proxy used. others: share that
+    everybody else used of it, which is the noise of the measurement. log_bytes: of access log, a request.
     """
 
     cpu_us: float
@@ -32,34 +33,46 @@ class Figures:
     rss_mib: float
     busy: float
     others: float
+    log_bytes: float
 
 
 def run_round(
     process: Process,
     url: str,
     *,
-    proxy_processor: int,
-    load_processor: int,
+    load_processors: str,
     seconds: int,
     headers: Sequence[str] = (),
     credentials: Path | None = None,
+    connections: int = CONNECTIONS,
+    log: Path | None = None,
 ) -> Figures:
-    """Load the proxy for so long. credentials: a file with an Authorization value a line, sent in turn.
+    """Load the proxy for so long. credentials: a file with an Authorization value a line, sent in turn. log: where the
+    proxy writes its access log.
 
     Raises RoundFailed.
     """
-    command = ["taskset", "-c", str(load_processor), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", _SCRIPT]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s"]
+    command += ["--timeout", f"{_REPLY_S}s", "-s", str(_SCRIPT)]
     for header in headers:
         command += ["-H", header]
     command.append(url)
     if credentials is not None:
-        command += ["--", credentials]
-    started_s, cpu_before_s, busy_before_s = time.monotonic(), process.cpu_s(), processor_busy_s(proxy_processor)
+        command += ["--", str(credentials)]
+    log_before = _size(log)
+    started_s, cpu_before_s, busy_before_s = time.monotonic(), process.cpu_s(), _busy_s(process)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _MARGIN_S, check=False)
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=seconds + _MARGIN_S,
+            check=False,
+            preexec_fn=pinned(load_processors),
+        )
     except subprocess.TimeoutExpired:
         raise RoundFailed(f"wrk was not done after {seconds + _MARGIN_S:g} s") from None
-    cpu_s, busy_s = process.cpu_s() - cpu_before_s, processor_busy_s(proxy_processor) - busy_before_s
+    cpu_s, busy_s = process.cpu_s() - cpu_before_s, _busy_s(process) - busy_before_s
     elapsed_s = time.monotonic() - started_s
     counted = read_report(done.stdout, done.stderr)
     return Figures(
@@ -70,6 +83,7 @@ def run_round(
         rss_mib=process.rss_mib(),
         busy=cpu_s / elapsed_s,
         others=max(busy_s - cpu_s, 0.0) / elapsed_s,
+        log_bytes=(_size(log) - log_before) / counted["requests"],
     )
 
 
@@ -89,3 +103,14 @@ def medians(rounds: Sequence[Figures]) -> Figures:
     """Each figure's median over the rounds."""
     names = Figures.__slots__
     return Figures(**{name: median(getattr(each, name) for each in rounds) for name in names})
+
+
+def _busy_s(process: Process) -> float:
+    return sum(map(processor_busy_s, map(int, process.processors.split(","))))
+
+
+def _size(path: Path | None) -> int:
+    """What the file takes of the disk, to a block: where a writer does not append, as HAProxy, which makes its output
+    non-blocking and loses O_APPEND with that, a file that was emptied begins with a hole, and that is no log.
+    """
+    return path.stat().st_blocks * 512 if path is not None and path.exists() else 0

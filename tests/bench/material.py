@@ -7,25 +7,24 @@ from pathlib import Path
 
 import jwt
 
-from tests.bench.work import SIZES, TENANTS, WORK
+from tests.bench.work import GROWTH_PATHS, SIZES, TENANTS, WORK
 
+PATHS = sorted({work.path for work in WORK} | set(GROWTH_PATHS))
 _LIFETIME_S = 86_400
 _WORDS = ("open", "won", "lost", "quote", "invoice", "follow-up", "renewal", "partner", "retail", "wholesale", "export")
 
 
 def write_files(folder: Path) -> dict[str, bytes]:
     """The upstream's files below `files`. Returns the body that belongs to each path."""
-    bodies = {name: _json(size) if name.endswith("json") else _bytes(size) for name, size in SIZES.items()}
-    served = {}
-    for work in WORK:
-        served[work.path] = bodies[work.file]
-        path = folder / "files" / work.path.lstrip("/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(bodies[work.file])
+    served = {path: _json(SIZES[path.rpartition("/")[2]]) for path in PATHS}
+    for path, body in served.items():
+        file = folder / "files" / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(body)
     return served
 
 
-def make_credentials(secret: str, count: int) -> list[str]:
+def make_credentials(secret: str, count: int, tenants: int = TENANTS) -> list[str]:
     """An Authorization value for each caller, signed with HS256."""
     expires_s = int(time.time()) + _LIFETIME_S
     return [
@@ -35,7 +34,7 @@ def make_credentials(secret: str, count: int) -> list[str]:
                 "iss": "bench",
                 "aud": "api",
                 "sub": f"user-{number}",
-                "tenant_id": f"tenant-{number % TENANTS}",
+                "tenant_id": f"tenant-{number % tenants}",
                 "plan": "pro",
                 "scope": "crm.read crm.write",
                 "exp": expires_s,
@@ -63,7 +62,3 @@ def _json(size_bytes: int) -> bytes:
         )
     text = json.dumps({"items": items, "next": ""})
     return f'{text[:-2]}{rng.randbytes(size_bytes).hex()[: size_bytes - len(text)]}"}}'.encode()
-
-
-def _bytes(size: int) -> bytes:
-    return random.Random(size).randbytes(size)

@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,18 +29,37 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def pinned(processors: str) -> Callable[[], None]:
+    """What a child process does before anything else, so that it runs on these processors only, `0` or `0,1`."""
+    numbers = {int(number) for number in processors.split(",")}
+    return lambda: os.sched_setaffinity(0, numbers)
+
+
 class Process:
-    """A program and its children on one processor. What it prints goes to `<name>.out` in the folder."""
+    """A program and its children. processors: where they run, `0` or `0,1`. What it prints goes to `<name>.out` in the
+    folder. is_talking: it reads lines from `tell` instead of nothing.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], folder: Path, processor: int, environment: Mapping[str, str]
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        processors: str,
+        environment: Mapping[str, str],
+        *,
+        is_talking: bool = False,
     ) -> None:
         self.name = name
+        self.processors = processors
         self._output = folder / f"{name}.out"
+        # A process of that name that has ended may have left one, whose lines are not this one's.
+        self._output.unlink(missing_ok=True)
         with self._output.open("ab") as output:
             self._popen = subprocess.Popen(
-                ["taskset", "-c", str(processor), *command],
-                stdin=subprocess.DEVNULL,
+                command,
+                preexec_fn=pinned(processors),
+                stdin=subprocess.PIPE if is_talking else subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **environment},
@@ -49,6 +68,34 @@ class Process:
                 # Ctrl-C at a terminal is for the bench, which then ends its processes one by one.
                 start_new_session=True,
             )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def tell(self, line: str) -> None:
+        """Give it one line to read."""
+        assert self._popen.stdin is not None
+        self._popen.stdin.write(line.encode() + b"\n")
+        self._popen.stdin.flush()
+
+    def lines(self) -> list[str]:
+        """What it has printed so far, whole lines only."""
+        return self._output.read_text(errors="replace").split("\n")[:-1]
+
+    def wait_for_line(self, start: str, timeout_s: float) -> str:
+        """The first line that it prints which begins so. Raises StartFailed where none comes."""
+        give_up_s = time.monotonic() + timeout_s
+        while True:
+            is_over = self._popen.poll() is not None
+            for line in self.lines():
+                if line.startswith(start):
+                    return line
+            if is_over:
+                raise StartFailed(self._last_words())
+            if time.monotonic() > give_up_s:
+                raise StartFailed(f"no line {start!r} after {timeout_s:g} s; {self._last_words()}")
+            time.sleep(_POLL_S)
 
     def wait_until_listening(self, port: int) -> None:
         """Raises StartFailed."""
@@ -66,19 +113,26 @@ class Process:
 
     def cpu_s(self) -> float:
         """User and system time so far, of the whole tree (proc_pid_stat(5), utime and stime)."""
-        ticks = 0
-        for pid in _tree(self._popen.pid):
-            fields = _stat(pid)
-            if fields:
-                ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICKS_PER_S
+        return cpu_of_s(self.pids())
+
+    def pids(self) -> list[int]:
+        """Its own id and those of all below it, parents first."""
+        return _tree(self._popen.pid)
 
     def rss_mib(self) -> float:
         """Resident memory of the whole tree; pages that its processes share count in each."""
-        return sum(int(fields[21]) for pid in _tree(self._popen.pid) if (fields := _stat(pid))) * _PAGE_BYTES / 2**20
+        return rss_of_mib(self.pids())
+
+    def kill(self) -> None:
+        """SIGKILL to it alone, as a fault."""
+        self._popen.kill()
+        self._popen.wait()
 
     def stop(self) -> None:
         """End it and what it started. Harmless if it has ended."""
+        if self._popen.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._popen.stdin.close()
         if self._popen.poll() is None:
             self._popen.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -91,6 +145,17 @@ class Process:
     def _last_words(self) -> str:
         lines = self._output.read_text(errors="replace").replace(f"{self._output.parent}/", "").split("\n")
         return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "it wrote nothing")
+
+
+def cpu_of_s(pids: Sequence[int]) -> float:
+    """User and system time of these so far; those that have ended count nothing."""
+    found = [fields for pid in pids if (fields := _stat(pid))]
+    return sum(int(fields[11]) + int(fields[12]) for fields in found) / _TICKS_PER_S
+
+
+def rss_of_mib(pids: Sequence[int]) -> float:
+    """Resident memory of these; pages that they share count in each."""
+    return sum(int(fields[21]) for pid in pids if (fields := _stat(pid))) * _PAGE_BYTES / 2**20
 
 
 def processor_busy_s(processor: int) -> float:

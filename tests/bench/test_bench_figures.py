@@ -11,11 +11,12 @@ import pytest
 from tests.bench.load import Figures, RoundFailed, medians, read_report
 from tests.bench.processes import Process, StartFailed, free_ports
 from tests.bench.proxies import PEERS, Bench
-from tests.bench.table import render
-from tests.bench.work import WORK, Work
+from tests.bench.table import PROXIES
+from tests.bench.work import NEEDED_WORK, WORK
 
-FIGURES = Figures(cpu_us=40.0, requests_per_s=20_000, p50_ms=1.5, p99_ms=3.25, rss_mib=60, busy=0.8, others=0.01)
-ROW = Work("row", "the row", "plain", "1k.json", ("nginx", "HAProxy"))
+FIGURES = Figures(
+    cpu_us=40.0, requests_per_s=20_000, p50_ms=1.5, p99_ms=3.25, rss_mib=60, busy=0.8, others=0.01, log_bytes=400
+)
 LISTENING_CHILD = """
 import socket, sys, time
 while time.process_time() < 0.3: pass
@@ -26,34 +27,6 @@ PARENT = f"""
 import subprocess, sys
 subprocess.run([sys.executable, "-c", {LISTENING_CHILD!r}, sys.argv[1]])
 """
-
-
-def cells(table: str, label: str) -> list[str]:
-    line = next(line for line in table.splitlines() if f"| {label} " in line)
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_ratios_are_own_over_peer_and_a_missing_peer_is_a_dash() -> None:
-    nginx, compiled = replace(FIGURES, cpu_us=20.0), replace(FIGURES, cpu_us=30.0)
-    table = render([ROW], {("row", "gateway"): FIGURES, ("row", "compiled"): compiled, ("row", "nginx"): nginx})
-    assert cells(table, "CPU µs/request") == [
-        *["the row", "CPU µs/request"],
-        *["40.0", "30.0", "20.0", "-", "-", "-"],
-        *["2.00", "-", "-"],
-        *["1.50", "-", "-"],
-    ]
-    assert cells(table, "requests/s")[2:9] == ["20,000", "20,000", "20,000", "-", "-", "-", "1.00"]
-    assert cells(table, "p50 / p99 ms")[2] == "1.5 / 3.2"
-    assert cells(table, "own / others' processor %")[2] == "80 / 1"
-    assert "Not measured" not in table
-
-
-def test_a_failure_is_a_dash_and_its_reason_stands_below_once() -> None:
-    other = replace(ROW, name="other", title="the other row")
-    reason = "did not start: no such option"
-    table = render([ROW, other], {("row", "HAProxy"): reason, ("other", "HAProxy"): reason})
-    assert cells(table, "CPU µs/request")[2:] == ["-"] * 12
-    assert table.endswith("Not measured:\n- HAProxy: did not start: no such option (the row; the other row)")
 
 
 def test_medians_are_taken_figure_by_figure() -> None:
@@ -97,7 +70,7 @@ def test_the_report_is_the_last_line() -> None:
 def test_the_time_of_children_counts(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     processor = min(os.sched_getaffinity(0))
-    process = Process("burner", [sys.executable, "-c", PARENT, str(port)], tmp_path, processor, {})
+    process = Process("burner", [sys.executable, "-c", PARENT, str(port)], tmp_path, str(processor), {})
     try:
         process.wait_until_listening(port)
         assert process.cpu_s() >= 0.29
@@ -110,23 +83,56 @@ def test_the_time_of_children_counts(tmp_path: Path) -> None:
         assert held.recv(1) == b""
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs taskset")
+@pytest.mark.skipif(sys.platform != "linux", reason="pins processes to processors")
 def test_what_does_not_start_says_why(tmp_path: Path) -> None:
     (port,) = free_ports(1)
     program = f"import sys; sys.exit('cannot read {tmp_path}/config')"
-    process = Process("broken", [sys.executable, "-c", program], tmp_path, min(os.sched_getaffinity(0)), {})
+    process = Process("broken", [sys.executable, "-c", program], tmp_path, str(min(os.sched_getaffinity(0))), {})
     with pytest.raises(StartFailed, match=r"^cannot read config$"):
         process.wait_until_listening(port)
     process.stop()
 
 
 def test_every_template_has_all_its_values(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, proxy_processor=0, load_processor=0, secret="of-the-bench")
-    values = {"plain": 1, "secured": 2, "gzip": 3, "metrics": 4, "jwks": "{}", "store": "memory://", "more_routes": ""}
-    for template in (*(peer.template for peer in PEERS), "upstream.conf", "body_paths.conf", "routes.yaml"):
+    bench = Bench(tmp_path, processors=(0, 0), secret="of-the-bench")
+    values = {
+        "plain": 1,
+        "secured": 2,
+        "gzip": 3,
+        "kept": 7,
+        "metrics": 4,
+        "jwks": "{}",
+        "store": "memory://",
+        "more_routes": "",
+    }
+    values |= {"first": 5, "second": 6}
+    own = ("upstream.conf", "body_paths.conf", "routes.yaml", "soak.routes.yaml")
+    for template in (*(peer.template for peer in PEERS), *own):
         assert "@@" not in bench.render(template, values).read_text()
 
 
-def test_each_work_has_a_name_of_its_own_and_known_peers() -> None:
-    assert len({work.name for work in WORK}) == len(WORK)
-    assert {peer for work in WORK for peer in work.peers} <= {peer.name for peer in PEERS}
+def test_each_work_has_a_name_of_its_own_and_known_proxies() -> None:
+    names = {work.name for work in WORK}
+    assert len(names) == len(WORK)
+    assert {proxy for work in WORK for proxy in work.proxies} <= set(PROXIES)
+    assert {peer.name for peer in PEERS} <= set(PROXIES)
+
+
+def test_each_target_is_about_something_that_is_measured_with_it() -> None:
+    works = {work.name: work for work in WORK}
+    for work in WORK:
+        for target in work.targets:
+            assert target.other in work.proxies or NEEDED_WORK[work.name] == target.other in works
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pins processes to processors")
+def test_a_line_that_a_process_of_the_same_name_has_left_is_not_taken_for_the_next_ones(tmp_path: Path) -> None:
+    for text in ("one", "two"):
+        program = f"print('ready {text}', flush=True); input()"
+        process = Process(
+            "same", [sys.executable, "-c", program], tmp_path, str(min(os.sched_getaffinity(0))), {}, is_talking=True
+        )
+        try:
+            assert process.wait_for_line("ready", 10) == f"ready {text}"
+        finally:
+            process.stop()

@@ -121,3 +121,34 @@ async def test_an_early_reply_ends_the_upload_and_reaches_the_client() -> None:
         reply = await r.client.read_reply()
         assert (reply.status, reply.body) == (413, b"too large")
         assert reply.get("Connection") == "close"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Expect: x",
+        b"Expect:",
+        b"Expect: 100-continue, x",
+        b"Expect: x\r\nExpect: 100-continue",
+        b"Expect: 100-continue\r\nExpect: x",
+        b"Expect: 100-continue;q=1",
+    ],
+)
+@pytest.mark.parametrize("version", [b"1.1", b"1.0"])
+async def test_rfc9110_10_1_1_an_unknown_expectation_is_417_and_ends_the_connection(
+    lines: bytes, version: bytes
+) -> None:
+    async with rig() as r:
+        r.client.send(b"POST / HTTP/" + version + b"\r\nHost: a\r\nContent-Length: 4\r\n" + lines + b"\r\n\r\n")
+        reply = await r.client.read_reply()
+        assert (reply.status, reply.json["code"]) == (417, "expectation_failed")
+        assert reply.get("Connection") == "close"
+        assert await r.client.is_closed()
+        assert r.origin.requests == []
+
+
+async def test_rfc9110_10_1_1_an_expectation_of_http10_is_not_answered() -> None:
+    async with rig() as r:
+        r.client.send(EXPECTING.replace(b"1.1", b"1.0") + b"body")
+        assert (await r.client.read_head()).status == 200
+        assert r.origin.last.body == b"body"

@@ -14,9 +14,10 @@ import jwt
 import pytest
 
 from gateway.core.errors import ERRORS
+from tests.support.certificates import Authority
 from tests.support.client import ClientReply, connected
 from tests.support.gateway import SECRET, Rig, rig, token, until
-from tests.support.origin import Received, deaf_endpoint, raw
+from tests.support.origin import Received, answer, deaf_endpoint, greeting_endpoint, raw, running_origin
 
 TABLE = """
 version: 1
@@ -33,6 +34,8 @@ upstreams:
   origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 1}}
   nobody: {endpoints: ["http://127.0.0.1:1"]}
   deaf: {endpoints: ["${env:DEAF}"]}
+  stranger: {endpoints: ["${env:STRANGER}"]}
+  plain: {endpoints: ["${env:PLAIN}"]}
 routes:
 - {id: open, match: {path: "/open/*", methods: [GET, POST]}, to: origin}
 - {id: closed, match: "/closed/*", to: origin, auth: test}
@@ -46,9 +49,13 @@ routes:
 - {id: limited, match: "/limited", to: origin, limit: 1/d}
 - {id: capped, match: "/capped", to: origin, limit: {concurrent: 1}}
 - {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
+- {id: kept, match: "/kept", to: origin, cache: 1m}
+- {id: once, match: "/once", to: origin, idempotency: required}
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
 - {id: nobody, match: "/nobody", to: nobody}
 - {id: deaf, match: "/deaf", to: deaf}
+- {id: stranger, match: "/stranger", to: stranger}
+- {id: plain, match: "/plain", to: plain}
 - {id: faulty, match: "/faulty", to: origin, faulty: on_request}
 """
 
@@ -93,6 +100,29 @@ async def one_too_many(r: Rig) -> ClientReply:
 async def with_script(r: Rig, script: Any) -> ClientReply:
     r.origin.script = script
     return await r.exchange("GET", "/open/")
+
+
+async def keyed(r: Rig, key: str = "k1", body: bytes = b"") -> ClientReply:
+    return await r.exchange("POST", "/once", {"Idempotency-Key": key}, body=body)
+
+
+async def keyed_twice(r: Rig) -> ClientReply:
+    await keyed(r)
+    return await keyed(r, body=b"other")
+
+
+async def keyed_large(r: Rig) -> ClientReply:
+    r.origin.script = answer(bytes(2_000_000))
+    await keyed(r)
+    return await keyed(r)
+
+
+async def keyed_in_flight(r: Rig) -> ClientReply:
+    r.origin.script = silent
+    async with connected(r.gateway.port) as other:
+        other.send(b"POST /once HTTP/1.1\r\nHost: a\r\nIdempotency-Key: k1\r\nContent-Length: 0\r\n\r\n")
+        await until(lambda: bool(r.origin.requests))
+        return await keyed(r)
 
 
 async def second(r: Rig, path: str) -> ClientReply:
@@ -150,11 +180,20 @@ SCENARIOS: dict[str, Scenario] = {
     "rate_limited": lambda r: second(r, "/limited"),
     "concurrency_limited": one_too_many,
     "limit_store_down": lambda r: r.exchange("GET", "/shared"),
+    "idempotency_key_missing": lambda r: r.exchange("POST", "/once"),
+    "idempotency_key_malformed": lambda r: keyed(r, "a b"),
+    "idempotency_in_flight": keyed_in_flight,
+    "not_kept": lambda r: r.exchange("GET", "/kept", {"Cache-Control": "only-if-cached"}),
+    "idempotency_reply_not_kept": keyed_large,
+    "idempotency_key_reused": keyed_twice,
+    "idempotency_store_down": keyed,
     "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
     "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),
     "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),
     "upstream_unreachable": lambda r: r.exchange("GET", "/nobody"),
     "upstream_connect_timeout": lambda r: r.exchange("GET", "/deaf"),
+    "upstream_certificate_refused": lambda r: r.exchange("GET", "/stranger"),
+    "upstream_tls_failed": lambda r: r.exchange("GET", "/plain"),
     "upstream_reset": lambda r: with_script(r, raw(b"HTTP/1.1 200", close=True)),
     "upstream_bad_reply": lambda r: with_script(r, raw(b"hello\r\n\r\n")),
     "upstream_timeout": lambda r: with_script(r, silent),
@@ -171,12 +210,18 @@ def test_every_error_has_its_scenario() -> None:
 @pytest.mark.parametrize("code", SCENARIOS)
 async def test_rfc9457_3_every_error_says_what_happened_and_where(code: str) -> None:
     environ = {}
-    if code == "limit_store_down":
+    if code in ("limit_store_down", "idempotency_store_down"):
         environ["STORE"] = "redis://127.0.0.1:1/0"
     table = TABLE.replace("KEYHASH", "0" * 64)
     script = silent if code == "batch_deadline" else None
+    authority = Authority()
+    tls = authority.server_context(authority.local)
     with deaf_endpoint() as url:
-        async with rig(table, script, {"DEAF": url, **environ}) as r:
+        async with (
+            running_origin(tls=tls) as stranger,
+            greeting_endpoint() as plain,
+            rig(table, script, {"DEAF": url, "STRANGER": stranger.url, "PLAIN": plain, **environ}) as r,
+        ):
             reply = await SCENARIOS[code](r)
             if code not in ("batch_part_refused", "batch_deadline"):  # these are parts of a reply, not replies
                 assert r.gateway.metric("gateway_errors_total", code=code) == 1

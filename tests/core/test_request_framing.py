@@ -5,7 +5,7 @@ import pytest
 from gateway.core.errors import GatewayError
 from gateway.core.request_framing import ChunkedBody, Framing, HeadRules
 
-RULES = HeadRules(target_max=100, header_max=400, header_count_max=10)
+RULES = HeadRules(target_max=100, header_max=400, header_line_max=300, header_count_max=10)
 
 
 def head(*lines: bytes, start: bytes = b"POST /a HTTP/1.1", host: bytes = b"Host: a") -> bytes:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from gateway.core import scalars
 from gateway.core.rate_limit import Window
+from gateway.core.throughput import Throughput
 
 GOOD: list[tuple[str, str, Any]] = [
     ("Duration", "250ms", 0.25),
@@ -26,6 +27,9 @@ GOOD: list[tuple[str, str, Any]] = [
     ("Rate", "60/min", Window(60, 60_000)),
     ("Rate", "1000/h", Window(1_000, 3_600_000)),
     ("Rate", "5/d", Window(5, 86_400_000)),
+    ("FlowOrNone", "2KiB/10s", Throughput(2048, 10.0)),
+    ("FlowOrNone", "1MiB/1m", Throughput(1_048_576, 60.0)),
+    ("FlowOrNone", "none", None),
     ("Percent", "20%", 0.2),
     ("Percent", "100%", 1.0),
     ("Claim", "claim:account.id", "account.id"),
@@ -37,6 +41,7 @@ BAD: list[tuple[str, Any]] = [
     *[("DurationOrNone", value) for value in ("None", 0, "")],
     *[("Size", value) for value in (1024, "1KB", "1.5MiB", "10", "MiB")],
     *[("Rate", value) for value in ("60", "60/m", "0/s", "60/minute", 60, "99999999999999/d")],
+    *[("FlowOrNone", value) for value in ("2KiB", "2KiB/s", "0B/10s", "2KiB/0s", "2KB/10s", "2/10s", "2KiB/10", 240)],
     *[("Percent", value) for value in (20, "101%", "20", "0.2", "-1%")],
     *[("Claim", value) for value in ("tenant_id", "claim:", "claim:a..b", "claim:.a")],
     *[("Id", value) for value in ("Crm", "1a", "a_b", "a" * 64, "", "a\n", 7)],
@@ -56,7 +61,7 @@ def test_what_is_not_is_refused_with_an_example(kind: str, value: Any) -> None:
     assert any(said in fault["msg"] for said in ("write it like", "out of range", "more than 100%"))
 
 
-@pytest.mark.parametrize("kind", ["Duration", "DurationOrNone", "Size", "Rate", "Percent", "Claim", "Id"])
+@pytest.mark.parametrize("kind", ["Duration", "DurationOrNone", "Size", "Rate", "FlowOrNone", "Percent", "Claim", "Id"])
 def test_the_schema_agrees_with_the_reader(kind: str) -> None:
     adapter = TypeAdapter(getattr(scalars, kind))
     pattern = re.compile(adapter.json_schema()["pattern"])

@@ -1,11 +1,14 @@
-"""`python -m tests.fuzz`: every target in turn, a minute in all. `python -m tests.fuzz NAME [SECONDS]`: one of them.
+"""`python -m tests.fuzz`: every target, one on each processor, a minute in all.
 
-A finding ends the run with status 1; libFuzzer prints the input, and writes it to the folder for temporary files.
+`python -m tests.fuzz NAME [SECONDS]` runs one of them. A finding ends the run with status 1; libFuzzer prints the
+input, and writes it to the folder for temporary files.
 """
 
+import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import atheris
@@ -34,15 +37,23 @@ def run_one(name: str, seconds: int) -> None:
 
 
 def run_all() -> int:
+    at_once = os.cpu_count() or 1
+    seconds = max(1, TOTAL_S * at_once // len(TARGETS))
+
+    def run(name: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+        command = [sys.executable, "-m", "tests.fuzz", name, str(seconds)]
+        return name, subprocess.run(
+            command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, errors="replace"
+        )
+
     failed = []
-    for target in TARGETS:
-        print(f"--- {target.__name__}", flush=True)
-        command = [sys.executable, "-m", "tests.fuzz", target.__name__, str(TOTAL_S // len(TARGETS))]
-        done = subprocess.run(command, stderr=subprocess.STDOUT, stdout=subprocess.PIPE, text=True, errors="replace")
-        lines = done.stdout.splitlines()
-        print("\n".join(lines[-30:] if done.returncode else [line for line in lines if line.startswith("Done ")]))
-        if done.returncode:
-            failed.append(target.__name__)
+    with ThreadPoolExecutor(at_once) as runners:
+        for name, done in runners.map(run, [target.__name__ for target in TARGETS]):
+            lines = done.stdout.splitlines()
+            told = lines[-30:] if done.returncode else [line for line in lines if line.startswith("Done ")]
+            print("\n".join([f"--- {name}", *told]), flush=True)
+            if done.returncode:
+                failed.append(name)
     print(f"findings in: {', '.join(failed)}" if failed else "no findings")
     return 1 if failed else 0
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from gateway.config.offline import NothingKept
 from gateway.core.headers import Headers
 from gateway.plugin_api import Exchange, IdentityClaims, Plugin, Reply, RouteInfo
 from gateway.stores.in_flight import WorkerInFlight
@@ -45,6 +46,9 @@ class LentServices:
         self.limits: Any = MemoryLimits(self.now_ms)
         self.local_limits: Any = LocalLimits(self.now_ms, workers=4)
         self.claims: Any = MemoryClaims(self.monotonic)
+        self.kept: Any = NothingKept()
+        self.spawned: list[Any] = []
+        self.refetched: list[tuple[Exchange, dict[str, Any]]] = []
         self.live_workers = 1
         self.in_flight: Any = WorkerInFlight(lambda: self.live_workers)
         self.metrics = LentMetrics()
@@ -77,6 +81,12 @@ class LentServices:
 
     async def run_in_thread(self, function: Callable[..., Any], *args: Any) -> Any:
         return function(*args)
+
+    def spawn(self, work: Any) -> None:
+        self.spawned.append(work)
+
+    async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
+        self.refetched.append((exchange, state))
 
     async def dispatch(self, exchange: Exchange) -> Reply:
         raise AssertionError("no plugin of these tests dispatches")

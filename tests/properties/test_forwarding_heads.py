@@ -12,6 +12,7 @@ from gateway.core.identity import IDENTITY_HEADERS
 from gateway.plugin_api import Reply
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.heads import reply_head, request_head, strip_connection_options
+from gateway.proxy.outbox import Outbox
 from tests.proxy.fakes import FakeTransport
 from tests.support.plugins import exchange
 
@@ -124,7 +125,8 @@ def test_a_reply_passes_back_exactly_its_end_to_end_fields(
 async def _received(given_lines: list[tuple[bytes, bytes]], status: int, method: str) -> Reply:
     """The reply as `UpstreamConnection` makes it of these lines."""
     outcomes: list[object] = []
-    connection = UpstreamConnection(asyncio.get_running_loop(), lambda _: None, lambda _: None)
+    loop = asyncio.get_running_loop()
+    connection = UpstreamConnection(loop, Outbox(loop), lambda _: None, lambda _: None)
     connection.connection_made(FakeTransport())
     connection.start(method, b"", deadline_s=None, idle_timeout_s=None, interim=None, sink=outcomes.append)
     is_bodiless = method == "HEAD" or status in (204, 304)

@@ -1,7 +1,8 @@
 """Hazard: the two client lanes read the same bytes differently, and one lets through what the other refuses.
 
 The same byte stream goes to two gateways, one a lane, each before an origin of its own. Both must give the same replies
-and send the same bytes upstream, but for ids and ports, and no more requests than they answered.
+and send the same bytes upstream, but for ids and ports. Each origin numbers its replies, so that every request that it
+got whole is seen to be answered, in its turn, and none beyond those.
 `DIFFERENTIAL_STREAMS` sets how many streams are made up; `make differential` runs 100,000.
 """
 
@@ -24,7 +25,7 @@ from tests.support.gateway import running_gateway
 STREAMS = int(os.environ.get("DIFFERENTIAL_STREAMS", "400"))
 TABLE = """
 version: 1
-gateway: {limits: {header_max: 10KiB}}
+gateway: {limits: {header_max: 10KiB, header_line_max: 8KiB, max_requests: 4}}
 defaults: {auth: none}
 upstreams: {origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 4}}}
 routes:
@@ -35,19 +36,22 @@ routes:
 # Whatever a stream leaves unfinished, this ends it: more than any body that is waited for, and nowhere a valid head.
 POISON = b"\0\r\n\r\n" * 14_000
 VARYING = re.compile(rb"(?m)^(?:x-request-id|server-timing|date|traceparent|host): [^\r]*")
-# The words of a refusal may differ with how far the lane had read, the verdict may not.
+# The words of a refusal may differ with how far the lane had read, the verdict may not. That of a HEAD has no words.
 PROBLEM = re.compile(
-    rb'(HTTP/1\.1 \d+) [^\r]*\r\ncontent-type: application/problem\+json.*?"code": ("\w+").*?\}', re.DOTALL
+    rb"(HTTP/1\.1 \d+) [^\r]*\r\ncontent-type: application/problem\+json(?:(?!HTTP/1\.1 \d\d\d ).)*?"
+    rb'(?:"code": ("\w+").*?\}|(?=HTTP/1\.1 \d\d\d )|\Z)',
+    re.DOTALL,
 )
 # More turns of the loop than any step of an exchange takes.
 TURNS = 15
-REPLY = re.compile(rb"HTTP/1\.1 [2-5]\d\d")
+ANSWER = re.compile(rb"(?m)^x-origin: (\d+)\r$")
 
 
 class Recorder(asyncio.Protocol):
     """An origin's connection: keeps each whole request as head and decoded body, by a parser that is strict."""
 
-    def __init__(self, whole: list[bytes], faults: list[Exception]) -> None:
+    def __init__(self, begun: list[bytes], whole: list[bytes], faults: list[Exception]) -> None:
+        self._begun = begun
         self._whole = whole
         self._faults = faults
         self._parser = httptools.HttpRequestParser(self)
@@ -67,6 +71,9 @@ class Recorder(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._faults.append(error)
 
+    def on_headers_complete(self) -> None:
+        self._begun.append(self._raw)
+
     def on_body(self, piece: bytes) -> None:
         self._body += piece
 
@@ -75,8 +82,9 @@ class Recorder(asyncio.Protocol):
         head = self._raw.partition(b"\r\n\r\n")[0]
         self._whole.append(head + b"\r\n\r\n" + self._body)
         self._raw = self._body = b""
-        is_head = head.startswith(b"HEAD ")
-        self._transport.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + (b"" if is_head else b"hello"))
+        body = b"" if head.startswith(b"HEAD ") else b"hello"
+        number = len(self._whole)
+        self._transport.write(b"HTTP/1.1 200 OK\r\nX-Origin: %d\r\nContent-Length: 5\r\n\r\n%b" % (number, body))
 
 
 class Client(asyncio.Protocol):
@@ -98,11 +106,13 @@ class Side:
     """One lane's gateway and origin."""
 
     port: int
+    begun: list[bytes]
     whole: list[bytes]
     faults: list[Exception]
 
     async def send(self, pieces: list[bytes]) -> tuple[bytes, list[bytes]]:
         """The replies, and the whole requests that reached the origin, less what varies."""
+        self.begun.clear()
         self.whole.clear()
         transport, client = await asyncio.get_running_loop().create_connection(Client, "127.0.0.1", self.port)
         for piece in (*pieces, POISON):
@@ -117,7 +127,10 @@ class Side:
             transport.abort()
         replies = PROBLEM.sub(rb"\1 \2", VARYING.sub(b"~", bytes(client.received)))
         whole = [VARYING.sub(b"~", request) for request in self.whole]
-        assert len(whole) <= len(REPLY.findall(replies)), "more requests upstream than replies"
+        answered = [int(number) for number in ANSWER.findall(replies)]
+        assert answered == list(range(1, len(whole) + 1)), "requests upstream and their replies differ"
+        # One more may have begun to stream before its body turned out wrong, which ended the connection.
+        assert len(self.begun) - len(whole) in (0, 1)
         assert self.faults == []
         return replies, whole
 
@@ -153,13 +166,14 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
     async def open_side(stack: AsyncExitStack, lane: str) -> Side:
+        begun: list[bytes] = []
         whole: list[bytes] = []
         faults: list[Exception] = []
-        origin = await asyncio.get_running_loop().create_server(lambda: Recorder(whole, faults), "127.0.0.1", 0)
+        origin = await asyncio.get_running_loop().create_server(lambda: Recorder(begun, whole, faults), "127.0.0.1", 0)
         await stack.enter_async_context(origin)
         url = f"http://127.0.0.1:{origin.sockets[0].getsockname()[1]}"
         gateway = await stack.enter_async_context(running_gateway(TABLE, {"ORIGIN": url}, lane=lane))
-        return Side(gateway.port, whole, faults)
+        return Side(gateway.port, begun, whole, faults)
 
     async def open_pair(stack: AsyncExitStack) -> tuple[Side, Side]:
         return await open_side(stack, "fast"), await open_side(stack, "aiohttp")
@@ -207,6 +221,11 @@ TARGETS = [
 ]
 TARGETS += [
     b"http://h.example/x",
+    b"http://h.example:80",
+    b"https://other.example/x?y",
+    b"http://h.example/a/../b",
+    b"h.example:443",
+    b"//h.example/x",
     b"http://u@h/x",
     b"HTTP://h",
     b"http://",
@@ -279,8 +298,14 @@ LINES += [
 LINES += [
     b"X_Tenant_Id: t",
     b"X-Tenant-Id: t",
+    b"X_Forwarded_For: 1.2.3.4",
     b"Expect: 100-continue",
+    b"Expect: 100-Continue",
     b"Expect: x",
+    b"Expect: x\r\nExpect: 100-continue",
+    b"Expect: 100-continue\r\nExpect: x",
+    b"Keep-Alive: timeout=5",
+    b"Connection: host, content-length",
     b"TE: trailers",
     b"Upgrade: h2c",
     b"Trailer: x",
@@ -290,6 +315,8 @@ LINES += [
     b"Sec-WebSocket-Key1: x",
     b"Accept: a\r\nAccept: b",
     b"X-A: " + b"y" * 11_000,
+    b"X-A: " + b"y" * 8_187,
+    b"X-A: " + b"y" * 8_188,
 ]
 LINES += [b"\r\n".join(b"X-%d: y" % number for number in range(count)) for count in (100, 140)]
 LINES += [
@@ -330,6 +357,18 @@ CHUNKED += [
     b"1388\r\n" + b"y" * 5000 + b"\r\n0\r\n\r\n",
     b"3;" + b"x" * 300 + b"\r\nabc\r\n0\r\n\r\n",
     b'3;a="b;c"\r\nabc\r\n0\r\n\r\n',
+    b"3;a\rb\r\nabc\r\n0\r\n\r\n",
+    b"3;a\nb\r\nabc\r\n0\r\n\r\n",
+    b"3\t;a\r\nabc\r\n0\r\n\r\n",
+    b"3\r\nabc\n0\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nX-T: 1\r\n 2\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nX-T: 1\n\r\n",
+    b"3\r\nabc\r\n0\r\nX-T : 1\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nX-T: \x00\r\n\r\n",
+    b"3\r\nabc\r\n0\r\nContent-Length: 9\r\nTransfer-Encoding: x\r\n\r\n",
+    b"3\r\nabc\r\n0\r\n" + b"A: b\r\n" * 140 + b"\r\n",
+    b"3\r\nabc\r\n00\r\n\r\n",
+    b"3\r\nabc\r\n0;x\r\n\r\n",
 ]
 GOOD = b"GET /good HTTP/1.1\r\nHost: a\r\n\r\n"
 ODDITIES = [
@@ -372,8 +411,8 @@ requests = st.builds(
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[bytes]:
-    """One to three requests, some of them with a few bytes changed, in one to three pieces."""
-    data = b"".join(draw(st.lists(requests | st.just(GOOD), min_size=1, max_size=3)))
+    """One to six requests (a connection may have four), some with a few bytes changed, in one to three pieces."""
+    data = b"".join(draw(st.lists(requests | st.just(GOOD), min_size=1, max_size=6)))
     for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
         at = draw(st.integers(0, len(data)))
         cut = at + draw(st.integers(0, 3))
@@ -411,6 +450,15 @@ CORPUS = [
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
     b"GET / HTTP/1.1\nHost: a\n\n",
+    GOOD * 6,
+    *(GOOD * place + plain(framing=b"Transfer-Encoding: chunked", body=CHUNKED[0]) + GOOD * 4 for place in range(5)),
+    *(plain(version=b"1.0", line=line) + GOOD for line in (b"Connection: keep-alive", b"Connection: close", b"X-A: b")),
+    plain(version=b"1.0", line=b"Connection: keep-alive") * 6,
+    plain(method=b"GET", line=b"Expect: 100-continue"),
+    plain(framing=b"Content-Length: 3", line=b"Expect: 100-continue", body=b"abc"),
+    plain(framing=b"Content-Length: 5000", line=b"Expect: 100-continue", body=b"abc"),
+    plain(framing=b"Transfer-Encoding: chunked", line=b"Expect: 100-continue", body=CHUNKED[0]),
+    plain(version=b"1.0", framing=b"Content-Length: 3", line=b"Expect: 100-continue", body=b"abc"),
     b"\r\n\r\n" + GOOD,
     b"\n" + GOOD,
     b"X" * 20_000,
@@ -424,6 +472,12 @@ def test_the_corpus_gets_the_same_verdict(pair: Pair, is_split: bool) -> None:
         data = stream + GOOD
         middle = len(stream) // 2
         pair.check([data[:middle], data[middle:]] if is_split else [data])
+
+
+def test_a_refused_head_request_does_not_hide_what_follows(pair: Pair) -> None:
+    replies = pair.check([b"HEAD /a%2fb HTTP/1.1\r\nHost: a\r\n\r\n" + GOOD])
+    assert replies.startswith(b"HTTP/1.1 400 ")
+    assert b"HTTP/1.1 200 OK\r\nx-origin: 1\r\n" in replies
 
 
 def test_the_comparison_would_notice_a_difference(pair: Pair) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gateway.core.plain_head import PlainHead, parse_plain_head
 from gateway.core.request_framing import HeadRules
 
-RULES = HeadRules(target_max=8190, header_max=32768, header_count_max=128)
+RULES = HeadRules(target_max=8190, header_max=32768, header_line_max=16384, header_count_max=128)
 
 tokens = st.text("!#$%&'*+-.^_`|~0123456789ABCXYZabcxyz", min_size=1, max_size=8).map(str.encode)
 values = st.binary(max_size=10) | st.sampled_from([b"", b"chunked", b"close", b"keep-alive", b"upgrade", b"5", b"a b"])

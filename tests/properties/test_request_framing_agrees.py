@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.errors import GatewayError
 from gateway.core.request_framing import ChunkedBody, HeadRules
 
-RULES = HeadRules(target_max=8190, header_max=32768, header_count_max=128)
+RULES = HeadRules(target_max=8190, header_max=32768, header_line_max=16384, header_count_max=128)
 NEXT = b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 
 chunks = st.lists(st.binary(min_size=1, max_size=20), max_size=4)

@@ -7,6 +7,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.plugin_api import Reply
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.outbox import Outbox
 
 
 class FakeTransport(asyncio.Transport):
@@ -18,6 +19,7 @@ class FakeTransport(asyncio.Transport):
         self.is_paused = False
         self.has_eof = False
         self.closed_by = ""
+        self.waiting = 0
         self.protocol: asyncio.BaseProtocol | None = None
 
     def write(self, data: bytes) -> None:  # type: ignore[override]
@@ -55,6 +57,9 @@ class FakeTransport(asyncio.Transport):
         assert self.protocol is not None
         return self.protocol
 
+    def get_write_buffer_size(self) -> int:
+        return self.waiting
+
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return default
 
@@ -68,12 +73,15 @@ class Rack:
         self.outcomes: list[Reply | GatewayError] = []
         self.interim: list[tuple[int, Headers]] = []
         self.transport = FakeTransport()
-        self.connection = UpstreamConnection(asyncio.get_running_loop(), self.idle.append, self.closed.append)
+        loop = asyncio.get_running_loop()
+        self.outbox = Outbox(loop)
+        self.connection = UpstreamConnection(loop, self.outbox, self.idle.append, self.closed.append)
         self.connection.connection_made(self.transport)
 
     def start(self, method: str = "GET", **more: Any) -> None:
         settings = {"deadline_s": None, "idle_timeout_s": None, "interim": lambda *one: self.interim.append(one)}
         self.connection.start(method, b"request", **{**settings, "sink": self.outcomes.append, **more})
+        self.outbox.flush()
 
     @property
     def reply(self) -> Reply:

@@ -1,9 +1,21 @@
 """Hazard: the complete lane miscounts, misreads or forgets what only it serves."""
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.streams import StreamReader
+
+from gateway.core.errors import GatewayError
+from gateway.core.throughput import Throughput
+from gateway.proxy import aiohttp_lane
+from gateway.proxy.request_body import RequestBody
+from tests.proxy.fakes import FakeTransport
 from tests.support.gateway import rig, until
 from tests.support.origin import Received, answer
+from tests.support.plugins import exchange
 
 
 async def test_bytes_are_counted_both_ways() -> None:
@@ -49,3 +61,31 @@ async def test_its_connections_and_requests_are_counted_down_again() -> None:
         r.client.close()
         await until(lambda: r.gateway.metric("gateway_connections") == 0)
         assert r.gateway.metric("gateway_requests_in_flight") == 0
+
+
+async def test_only_the_time_in_which_a_body_is_waited_for_counts_against_its_client(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr(aiohttp_lane, "monotonic", lambda: now_s)
+    loop = asyncio.get_running_loop()
+    protocol = BaseProtocol(loop)
+    protocol.connection_made(FakeTransport())
+    payload = StreamReader(protocol, 2**16, loop=loop)
+    connection: Any = SimpleNamespace(body_timeout_s=30.0, body_rate_min=Throughput(100, 10.0))
+    body = aiohttp_lane._body(exchange(), payload, connection)
+    assert isinstance(body, RequestBody)
+
+    async def one_byte_comes_after(wait_s: float) -> bytes:
+        nonlocal now_s
+        reading = asyncio.create_task(body.read())
+        await asyncio.sleep(0)
+        now_s += wait_s
+        payload.feed_data(b"x")
+        return await reading
+
+    assert await one_byte_comes_after(9.0) == b"x"
+    now_s += 1000.0  # the upstream takes its time
+    assert await one_byte_comes_after(0.5) == b"x"
+    with pytest.raises(GatewayError, match="The body arrives too slowly"):
+        await one_byte_comes_after(0.5)

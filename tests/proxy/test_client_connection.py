@@ -156,3 +156,62 @@ async def test_framing_fields_spelled_with_an_underscore_are_not_forwarded() -> 
         assert r.origin.last.body == b"abc"
         assert r.origin.last.get("x_other") == "1"
         assert b"_length" not in r.origin.last.head and b"_encoding" not in r.origin.last.head
+
+
+OWN = """
+version: 1
+gateway:
+  limits: {target_max: 20B, header_line_max: 100B, max_headers: 3, max_requests: 3}
+defaults: {auth: none}
+upstreams: {origin: {endpoints: ["${env:ORIGIN}"]}}
+routes: [{id: all, match: /*, to: origin}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("target", "lines", "verdict"),
+    [
+        (b"/" + b"x" * 19, b"", (200, "")),
+        (b"/" + b"x" * 20, b"", (414, "target_too_long")),
+        (b"/", b"X-A: " + b"y" * 95 + b"\r\n", (200, "")),
+        (b"/", b"X-A: " + b"y" * 96 + b"\r\n", (431, "headers_too_large")),
+        (b"/", b"X-A: b\r\nX-B: c\r\n", (200, "")),
+        (b"/", b"X-A: b\r\nX-B: c\r\nX-C: d\r\n", (431, "headers_too_large")),
+    ],
+)
+async def test_limits_are_as_the_operator_sets_them(target: bytes, lines: bytes, verdict: tuple[int, str]) -> None:
+    async with rig(OWN) as r:
+        assert await status_and_code(r, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n" + lines + b"\r\n") == verdict
+        assert len(r.origin.requests) == (verdict[0] == 200)
+
+
+@pytest.mark.parametrize("is_pipelined", [False, True], ids=["in turn", "ahead"])
+@pytest.mark.parametrize("lane_changes_at", [None, 0, 1, 2])
+async def test_the_last_reply_of_a_connection_says_so_and_it_is_the_last(
+    is_pipelined: bool, lane_changes_at: int | None
+) -> None:
+    async with rig(OWN) as r:
+        four = [GOOD] * 4
+        if lane_changes_at is not None:
+            four[lane_changes_at] = CHUNKED + b"0\r\n\r\n"
+        if is_pipelined:
+            r.client.send(b"".join(four))
+        for request_bytes in four[:3]:
+            if not is_pipelined:
+                r.client.send(request_bytes)
+            reply = await r.client.read_reply()
+            assert reply.status == 200
+            assert (reply.get("Connection") == "close") == (len(r.origin.requests) == 3)
+        assert await r.client.is_closed()
+        assert len(r.origin.requests) == 3
+
+
+async def test_a_body_may_start_as_late_as_its_head_was_slow() -> None:
+    async with rig(SMALL) as r:
+        # The head takes most of its own time, and the body less than its own.
+        r.client.send(b"POST / HTTP/1.1\r\nHost: a\r\n")
+        await asyncio.sleep(0.2)  # the passing of time is what this is about
+        r.client.send(b"Content-Length: 3\r\n\r\n")
+        await asyncio.sleep(0.2)
+        r.client.send(b"abc")
+        assert (await r.client.read_reply()).status == 200

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from gateway.proxy.connection import UpstreamConnection, UpstreamError
+from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.outbox import Outbox
 from gateway.proxy.reply_body import ReplyBody
+from gateway.proxy.upstream_error import UpstreamError
 from tests.proxy.fakes import FakeTransport, Rack
 
 WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -13,7 +15,9 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-A: b\r\n\r\n"
 
 
 async def test_its_repr_tells_its_state() -> None:
-    new = UpstreamConnection(asyncio.get_running_loop(), lambda _: None, lambda _: None)
+    new = UpstreamConnection(
+        asyncio.get_running_loop(), Outbox(asyncio.get_running_loop()), lambda _: None, lambda _: None
+    )
     assert repr(new) == "<UpstreamConnection CONNECTING served=0>"
     rack = Rack()
     assert repr(rack.connection) == "<UpstreamConnection IDLE served=0>"
@@ -59,7 +63,7 @@ async def test_a_start_in_any_state_but_idle_is_a_fault_and_changes_nothing(stat
     rack = Rack()
     connection = rack.connection
     if state == "CONNECTING":
-        connection = UpstreamConnection(asyncio.get_running_loop(), rack.idle.append, rack.closed.append)
+        connection = UpstreamConnection(asyncio.get_running_loop(), rack.outbox, rack.idle.append, rack.closed.append)
     elif state == "CLOSED":
         connection.close()
     else:
@@ -92,7 +96,7 @@ async def test_closing_twice_tells_once_and_calls_nobody_back() -> None:
 
 async def test_what_was_given_up_while_it_was_made_stays_closed() -> None:
     rack = Rack()
-    connection = UpstreamConnection(asyncio.get_running_loop(), rack.idle.append, rack.closed.append)
+    connection = UpstreamConnection(asyncio.get_running_loop(), rack.outbox, rack.idle.append, rack.closed.append)
     connection.close()
     transport = FakeTransport()
     connection.connection_made(transport)

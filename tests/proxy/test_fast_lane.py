@@ -12,7 +12,7 @@ PLAIN = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def fast_connections(r: Rig) -> int:
-    return len(r.gateway.serving._fast_lane.connections)
+    return len(r.gateway.serving._fast_lane.open.connections)
 
 
 @pytest.mark.parametrize("request_bytes", [PLAIN, b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"])
@@ -118,5 +118,5 @@ async def test_the_lane_can_be_switched_off() -> None:
 async def test_what_it_does_is_said_by_its_repr() -> None:
     async with rig(TABLE, lane="fast") as r:
         await r.send(PLAIN)
-        (connection,) = r.gateway.serving._fast_lane.connections
+        (connection,) = r.gateway.serving._fast_lane.open.connections
         assert repr(connection) == "<FastConnection 127.0.0.1 reading>"

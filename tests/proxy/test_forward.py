@@ -12,8 +12,10 @@ import pytest
 
 from gateway.core.errors import BODY_TOO_LARGE, UPSTREAM_RESET, UPSTREAM_UNREACHABLE, GatewayError
 from gateway.plugin_api import Exchange, Reply, RouteInfo
-from gateway.proxy.connection import UpstreamConnection, UpstreamError
+from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.forward import Forwarder, ForwardPolicy
+from gateway.proxy.outbox import Outbox
+from gateway.proxy.upstream_error import UpstreamError
 from gateway.upstreams.registry import Upstream, UpstreamShape
 from tests.support.plugins import Pieces, exchange
 
@@ -39,7 +41,7 @@ class Judge:
             "retry_on": frozenset({"connect", "reset", "503"}),
             "retry_ratio": 0.2,
         }
-        self.forwarder = Forwarder(loop)
+        self.forwarder = Forwarder(loop, Outbox(loop))
         policy = ForwardPolicy(upstream=self.upstream, count_attempt=self.counted.append, **{**settings, **more})
         self.forwarder.policies = {"crm": policy}
 
@@ -160,8 +162,9 @@ async def test_what_may_not_be_sent_twice_goes_over_no_connection_that_the_kerne
     pool = endpoint.pool
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert pool.reserve()
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: UpstreamConnection(asyncio.get_running_loop(), pool.put, pool.forget), *server.getsockname()
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(
+            lambda: UpstreamConnection(loop, Outbox(loop), pool.put, pool.forget), *server.getsockname()
         )
         peer, _ = server.accept()
         pool.put(connection)

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from gateway.plugin_api import StoreDown
-from gateway.stores import redis_link
+from gateway.stores import redis_claims
 from gateway.stores.redis_claims import RedisClaims, open_claims
 from tests.stores import claims_suite
 from tests.stores.redis_server import RedisServer
@@ -13,7 +13,7 @@ from tests.stores.redis_server import RedisServer
 @pytest.fixture
 async def two(shared_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[RedisClaims, RedisClaims]]:
     """Of two workers, on one server and on a cluster; patient, for the results are the point."""
-    monkeypatch.setattr(redis_link, "DEADLINE_S", 20.0)
+    monkeypatch.setattr(redis_claims, "DEADLINE_S", 20.0)
     stores = open_claims(shared_url), open_claims(shared_url)
     yield stores
     for store in stores:

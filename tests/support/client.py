@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -109,9 +110,12 @@ async def breaks_off(reading: Awaitable[object]) -> bool:
 
 
 @asynccontextmanager
-async def connected(port: int) -> AsyncIterator[RawClient]:
-    """A connection to 127.0.0.1."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4 << 20)
+async def connected(
+    port: int, tls: ssl.SSLContext | None = None, name: str = "gateway.test"
+) -> AsyncIterator[RawClient]:
+    """A connection to 127.0.0.1. name: whom a client with TLS asks for and expects."""
+    host = name if tls is not None else None
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4 << 20, ssl=tls, server_hostname=host)
     try:
         yield RawClient(reader, writer)
     finally:
@@ -119,5 +123,5 @@ async def connected(port: int) -> AsyncIterator[RawClient]:
         writer.transport.abort()
         try:
             await writer.wait_closed()
-        except ConnectionError:
+        except OSError:
             pass

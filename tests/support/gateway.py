@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -113,10 +113,11 @@ async def running_gateway(
 
 
 class Process:
-    """A `gateway serve` of its own. port, admin_port: where it listens."""
+    """A `gateway serve` of its own. port, admin_port: where it listens. errors: what it says on standard error."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int) -> None:
         self.process = process
+        self.errors: list[str] = []
         self.port = port
         self.admin_port = admin_port
 
@@ -142,7 +143,12 @@ class Process:
 
 @asynccontextmanager
 async def gateway_process(
-    table_text: str = TABLE, environ: Mapping[str, str] | None = None, *, workers: int = 1, drain: str = "5s"
+    table_text: str = TABLE,
+    environ: Mapping[str, str] | None = None,
+    *,
+    workers: int = 1,
+    drain: str = "5s",
+    flags: Sequence[str] = (),
 ) -> AsyncIterator[Process]:
     """`python -m gateway serve` on free ports of 127.0.0.1, ready; ended by SIGTERM where the test has not done so."""
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +156,7 @@ async def gateway_process(
         table.write_text(table_text)
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(table), "--workers", str(workers)]
         command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", "none", "--drain", drain]
-        command += ["--lane", default_lane]
+        command += ["--lane", default_lane, *flags]
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, "SECRET": SECRET, **(environ or {})}, stderr=asyncio.subprocess.PIPE
         )
@@ -160,9 +166,10 @@ async def gateway_process(
             said += line
             assert line, said.decode()
         listen, admin, _ = line.decode().split(", ")
-        rest = asyncio.create_task(process.stderr.read())
+        running = Process(process, int(listen.rpartition(":")[2]), int(admin.rpartition(":")[2]))
+        rest = asyncio.create_task(_listen_to(process.stderr, running.errors))
         try:
-            yield Process(process, int(listen.rpartition(":")[2]), int(admin.rpartition(":")[2]))
+            yield running
         finally:
             if process.returncode is None:
                 with contextlib.suppress(ProcessLookupError):
@@ -171,6 +178,11 @@ async def gateway_process(
             rest.cancel()
             # Its pipe has to be closed within this loop.
             process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _listen_to(stream: asyncio.StreamReader, lines: list[str]) -> None:
+    while line := await stream.readline():
+        lines.append(line.decode())
 
 
 Predicate = Callable[[], bool]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ class Origin:
 
     script: Script
     port: int = 0
+    scheme: str = "http"
     requests: list[Received] = field(default_factory=list)
     connections: int = 0
     open_connections: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -58,7 +60,7 @@ class Origin:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     @property
     def last(self) -> Received:
@@ -144,10 +146,12 @@ def raw(data: bytes, *, close: bool = False) -> Script:
 
 
 @asynccontextmanager
-async def running_origin(script: Script | None = None, port: int = 0) -> AsyncIterator[Origin]:
+async def running_origin(
+    script: Script | None = None, port: int = 0, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Origin]:
     """An origin on a free port of 127.0.0.1."""
-    origin = Origin(script or answer(b"hello"))
-    server = await asyncio.start_server(origin._serve, "127.0.0.1", port, limit=4 << 20)
+    origin = Origin(script or answer(b"hello"), scheme="https" if tls is not None else "http")
+    server = await asyncio.start_server(origin._serve, "127.0.0.1", port, limit=4 << 20, ssl=tls)
     origin.port = server.sockets[0].getsockname()[1]
     try:
         yield origin
@@ -167,3 +171,17 @@ def deaf_endpoint() -> Iterator[str]:
             filling.setblocking(False)
             filling.connect_ex(listening.getsockname())
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@asynccontextmanager
+async def greeting_endpoint() -> AsyncIterator[str]:
+    """The https URL of a server that speaks first, and no TLS."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"

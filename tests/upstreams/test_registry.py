@@ -2,12 +2,14 @@
 
 import asyncio
 import random
+import ssl
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from gateway.upstreams.registry import Endpoint, Registry, UpstreamShape
+from gateway.upstreams.registry import Endpoint, Registry, TlsShape, UpstreamShape
+from tests.support.certificates import Authority
 
 SHAPE = UpstreamShape("crm", (("http://127.0.0.1:8101", 1), ("http://127.0.0.1:8102", 3)), "round_robin", 4, 60.0)
 
@@ -26,7 +28,17 @@ async def test_an_upstream_of_the_same_shape_is_the_same() -> None:
     )
 
 
-@pytest.mark.parametrize("change", [{"pool_max": 5}, {"pool_idle_s": 1.0}, {"balance": "random_two"}, {"name": "hr"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pool_max": 5},
+        {"pool_idle_s": 1.0},
+        {"balance": "random_two"},
+        {"name": "hr"},
+        {"tls": TlsShape(server_name="crm.internal")},
+        {"tls": TlsShape(verify=False)},
+    ],
+)
 async def test_any_change_makes_another(change: dict[str, object]) -> None:
     registry = make()
     assert registry.upstream(SHAPE) is not registry.upstream(replace(SHAPE, **change))  # type: ignore[arg-type]
@@ -64,6 +76,24 @@ async def test_an_endpoint_knows_where_it_is(url: str, host: str, port: int, nam
     assert (endpoint.host, endpoint.port, endpoint.name) == (host, port, name)
     assert (endpoint.tls is not None) == url.startswith("https")
     assert endpoint.in_flight == 0
+
+
+async def test_endpoints_of_an_upstream_share_its_tls_and_its_server_name() -> None:
+    secure = replace(SHAPE, endpoints=(("https://a.test", 1), ("https://b.test:8443", 1), ("http://c.test", 1)))
+    one, other, plain = make().upstream(secure).endpoints
+    assert one.tls is other.tls and one.tls is not None and plain.tls is None
+    assert one.tls.verify_mode is ssl.CERT_REQUIRED and one.tls.check_hostname
+    assert [endpoint.server_name for endpoint in (one, other)] == ["a.test", "b.test"]
+    named = make().upstream(replace(secure, tls=TlsShape(server_name="crm.internal", verify=False)))
+    assert {endpoint.server_name for endpoint in named.endpoints} == {"crm.internal"}
+    assert named.endpoints[0].tls is not None and named.endpoints[0].tls.verify_mode is ssl.CERT_NONE
+    own = Authority().issue("gateway")
+    assert own.key not in repr(TlsShape(client_cert=own.certificate, client_key=own.key))
+
+
+async def test_a_warning_about_an_endpoint_is_due_once_a_minute() -> None:
+    endpoint = make().upstream(SHAPE).endpoints[0]
+    assert [endpoint.may_warn(now_s) for now_s in (0.0, 1.0, 59.9, 60.0, 61.0)] == [True, False, False, True, False]
 
 
 async def test_requests_under_way_are_what_the_pool_has_out() -> None:

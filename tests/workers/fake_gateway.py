@@ -10,16 +10,20 @@ import json
 import os
 import socket
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources
 from gateway.observe.metrics import WorkerMetrics
 from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
+from gateway.workers.worker import Tell
 
 COMMAND = (sys.executable, "-m", "tests.workers.fake_gateway", "worker")
 
 
 class FakeGateway:
-    def __init__(self, sources: TableSources, metrics: WorkerMetrics) -> None:
+    def __init__(self, sources: TableSources, metrics: WorkerMetrics, tell: Tell) -> None:
+        self._tell = tell
         self.version = "v1"
         self._sources = sources
         self._requests = metrics.counter("gateway_requests", "Requests.", route="fake")
@@ -39,6 +43,15 @@ class FakeGateway:
             await asyncio.Event().wait()
         await asyncio.wait_for(self._idle.wait(), timeout_s)
 
+    def hear(self, purge: Mapping[str, Any]) -> None:
+        say(f"heard {purge['tags']}")
+
+    async def purge(self, purge: Mapping[str, Any]) -> str:
+        # In this order, so that nobody says "heard" before.
+        say(f"purged {purge['tags']}")
+        self._tell(purge)
+        return "the store is down" if "down" in purge["tags"] else ""
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         self._idle.clear()
@@ -53,7 +66,7 @@ class FakeGateway:
             self._idle.set()
 
 
-async def build(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics) -> FakeGateway:
+async def build(settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics, tell: Tell) -> FakeGateway:
     if "fail" in sources.files:
         raise ValueError("the table says fail")
     if "die" in sources.files:
@@ -61,7 +74,7 @@ async def build(settings: ServeSettings, sources: TableSources, metrics: WorkerM
     if "hang" in sources.files:
         say("hanging")
         await asyncio.Event().wait()
-    return FakeGateway(sources, metrics)
+    return FakeGateway(sources, metrics, tell)
 
 
 def say(what: str) -> None:

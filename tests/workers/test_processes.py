@@ -216,3 +216,21 @@ async def test_a_worker_that_cannot_start_ends_the_gateway(how, reason):
         exit_code, errors = await gateway.until_gone()
     assert exit_code == 1
     assert re.search(rf"^gateway: worker [01] {reason}$", errors, re.MULTILINE)
+
+
+async def test_a_purge_of_the_operators_is_carried_out_by_one_worker_and_heard_by_all():
+    async with serve(workers=3) as gateway:
+        await gateway.until_listening()
+        url = f"http://127.0.0.1:{gateway.admin_port}/cache/purge"
+        async with aiohttp.ClientSession() as session:
+            async with session.post(url, json={"tags": ["a"]}) as reply:
+                assert (reply.status, (await reply.json())["purged"]["tags"]) == (200, ["a"])
+            one = int(await gateway.line("purged ['a'] "))
+            heard = {int(await gateway.line("heard ['a'] ")) for _ in range(2)}
+            assert len(heard | {one}) == 3
+            async with session.post(url, json={"tags": ["down"]}) as reply:
+                assert (reply.status, (await reply.json())["detail"]) == (503, "the store is down")
+            async with session.post(url, json={"tag": "a"}) as reply:
+                assert reply.status == 400
+        gateway.process.send_signal(signal.SIGTERM)
+        assert await gateway.until_gone() == (0, "")
