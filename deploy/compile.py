@@ -53,6 +53,7 @@ HOT_MODULES = [
     "gateway/upstreams/pool.py",
     "gateway/upstreams/registry.py",
     "plugins/auth.py",
+    "plugins/cache.py",
     "plugins/limit.py",
 ]
 

@@ -47,8 +47,8 @@ routes:
 - {id: inner, match: "/inner", to: origin, allow: {addresses: [10.0.0.0/8]}}
 - {id: crossed, match: "/crossed", to: origin, cors: {origins: ["https://good.example"]}}
 - {id: limited, match: "/limited", to: origin, limit: 1/d}
+- {id: capped, match: "/capped", to: origin, limit: {concurrent: 1}}
 - {id: shared, match: "/shared", to: origin, limit: {rate: 1/d, on_store_down: closed}}
-- {id: capped, match: "/capped", to: origin, limit: {rate: 9/d, concurrent: 1}}
 - {id: kept, match: "/kept", to: origin, cache: 1m}
 - {id: once, match: "/once", to: origin, idempotency: required}
 - {id: batch, match: "/batch", batch: {max: 2, deadline: 100ms}}
@@ -89,7 +89,7 @@ async def busy(r: Rig) -> ClientReply:
         return await r.exchange("GET", "/open/x")
 
 
-async def two_at_once(r: Rig) -> ClientReply:
+async def one_too_many(r: Rig) -> ClientReply:
     r.origin.script = silent
     async with connected(r.gateway.port) as other:
         other.send(b"GET /capped HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -178,7 +178,7 @@ SCENARIOS: dict[str, Scenario] = {
     "address_refused": lambda r: r.exchange("GET", "/inner"),
     "origin_refused": lambda r: r.exchange("OPTIONS", "/crossed", PREFLIGHT),
     "rate_limited": lambda r: second(r, "/limited"),
-    "concurrency_limited": two_at_once,
+    "concurrency_limited": one_too_many,
     "limit_store_down": lambda r: r.exchange("GET", "/shared"),
     "idempotency_key_missing": lambda r: r.exchange("POST", "/once"),
     "idempotency_key_malformed": lambda r: keyed(r, "a b"),
