@@ -9,7 +9,8 @@ import statistics
 import time
 from collections.abc import Sequence
 
-from tests.faults.test_quota_of_all_gateways import faulty_store, up_again
+from tests.faults.store_outages import faulty_store
+from tests.faults.test_quota_of_all_gateways import up_again
 from tests.stores.redis_server import RedisServer
 from tests.support.client import connected
 from tests.support.gateway import Process
