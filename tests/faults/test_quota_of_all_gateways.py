@@ -39,10 +39,11 @@ async def up_again(processes: Sequence[Process]) -> None:
 
 
 async def assert_exact(processes: Sequence[Process]) -> None:
-    for _ in range(8):
+    # A busy machine has it easier with fewer connections, each with more requests ahead.
+    for connections in (500, 500, 250, 250, 100, 100, 50, 50):
         await up_again(processes)
         before = await counted_alone(processes)
-        found = await flood(processes, request_bytes(f"t{next(_tenants)}"), connections=500, each=20)
+        found = await flood(processes, request_bytes(f"t{next(_tenants)}"), connections, 10_000 // connections)
         assert set(found) == {200, 429} and found.total() == 10_000
         assert found[200] <= 1.1 * QUOTA
         if await counted_alone(processes) == before:

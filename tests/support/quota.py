@@ -14,7 +14,7 @@ gateway: {store: "${env:STORE}"}
 auth: {test: {jwt: {algorithms: [HS256], secret: "${env:SECRET}"}}}
 plans: {free: {limits: [1000/d]}, pro: {limits: [200/min]}}
 defaults: {auth: test, limit: {plan: true}}
-routes: [{id: all, match: /*, respond: {text: ok}}]
+routes: [{id: all, match: /*, respond: {text: ok}}, {id: me, match: /me, respond: limits}]
 """
 QUOTA = 1_000
 
@@ -44,6 +44,15 @@ async def flood(processes: Sequence[Process], request: bytes, connections: int, 
 
     await asyncio.gather(*(one(processes[number % len(processes)].port) for number in range(connections)))
     return found
+
+
+async def left_of(process: Process, tenant: str) -> int:
+    """What limits/me says."""
+    async with connected(process.port) as client:
+        reply = await client.request("GET", "/me", {"Authorization": f"Bearer {token(tenant)}"})
+        assert reply.json["is_degraded"] is False
+        remaining: int = reply.json["windows"][0]["remaining"]
+        return remaining
 
 
 async def total(processes: Sequence[Process], name: str, **labels: str) -> float:
