@@ -34,7 +34,7 @@ from gateway.proxy.pipeline import Current, Pipeline
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.in_flight import WorkerInFlight
-from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
 from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
@@ -422,7 +422,7 @@ class _Limits:
 def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:
     if url == "memory://":
         # It never fails; and each worker counts for itself, as if it were the only one.
-        memory = MemoryLimits(_wall_ms)
+        memory = MemoryLimits(wall_ms)
         return _Limits(memory, memory)
     # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
     from gateway.stores.local import LocalLimits
@@ -451,10 +451,6 @@ def _open_claims(url: str) -> ClaimStore:
     from gateway.stores.redis_claims import open_claims
 
     return open_claims(url)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def _close(part: Any) -> None:

@@ -2,10 +2,12 @@
 
 from typing import Final
 
+_WHOLE: Final = [str(number) for number in range(1000)]
 _THOUSANDTHS: Final = [f".{number:03d}" for number in range(1000)]
 
 
 def milliseconds(seconds: float) -> str:
     """Seconds, not negative, as milliseconds with three digits after the point: 0.0123456 is `12.346`."""
     microseconds = int(seconds * 1_000_000 + 0.5)
-    return str(microseconds // 1000) + _THOUSANDTHS[microseconds % 1000]
+    whole = microseconds // 1000
+    return (_WHOLE[whole] if whole < 1000 else str(whole)) + _THOUSANDTHS[microseconds % 1000]

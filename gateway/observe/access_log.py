@@ -25,7 +25,7 @@ _FLUSH_S: Final = 0.05
 _FLUSH_BYTES: Final = 256 << 10
 _PENDING_MAX_BYTES: Final = 4 << 20
 _CLOSE_S: Final = 2.0
-_VERDICT_TEXTS_MAX: Final = 256
+_LINE_MAX_BYTES: Final[int] = LINE_MAX_BYTES
 
 
 class AccessLog:
@@ -55,21 +55,25 @@ class AccessLog:
         self._second_text = ""
         # As JSON: what is the same in many lines. Routes, methods, endpoints, codes, addresses; a key is short.
         self._texts: Memo[str, str] = Memo(quote)
-        self._verdict_texts: dict[tuple[tuple[str, str], ...], str] = {}
         self._lines: list[str] = []
         self._size_bytes = 0
+        # How many bytes of lines there was room for when last asked; the writer only makes more.
+        self._room_bytes = pending_max_bytes
         self._timer: asyncio.TimerHandle | None = None
 
     def log(self, exchange: Exchange, total_s: float) -> None:
         """Log one finished exchange. total_s: from its head to the end of its reply."""
         line = self._line(exchange, total_s)
-        if len(line) > LINE_MAX_BYTES:
+        if len(line) > _LINE_MAX_BYTES:
             line = _shortened(line)
-        if self._size_bytes + self._writer.pending_bytes + len(line) > self._pending_max_bytes:
-            self._dropped.inc()
-            return
+        size_bytes = self._size_bytes + len(line)
+        if size_bytes > self._room_bytes:
+            self._room_bytes = self._pending_max_bytes - self._writer.pending_bytes
+            if size_bytes > self._room_bytes:
+                self._dropped.inc()
+                return
         self._lines.append(line)
-        self._size_bytes += len(line)
+        self._size_bytes = size_bytes
         if self._size_bytes >= _FLUSH_BYTES:
             self.flush_soon()
         elif self._timer is None:
@@ -84,6 +88,7 @@ class AccessLog:
             self._writer.put(self._lines, self._size_bytes)
             self._lines = []
             self._size_bytes = 0
+            self._room_bytes = self._pending_max_bytes - self._writer.pending_bytes
         self._count_lost()
 
     async def close(self, timeout_s: float = _CLOSE_S) -> None:
@@ -131,18 +136,17 @@ class AccessLog:
             f'"outcome":"{exchange.outcome}","bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
             f'"total_ms":{milliseconds(total_s)},"upstream_ms":{milliseconds(exchange.upstream_s)},'
             f'"endpoint":{texts[exchange.endpoint] if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
-            f'"client_ip":{texts[exchange.client_ip]},"verdicts":{self._verdicts(verdicts) if verdicts else "{}"}}}\n'
+            f'"client_ip":{texts[exchange.client_ip]},"verdicts":{{{self._verdicts(verdicts)}}}}}\n'
         )
 
     def _verdicts(self, verdicts: dict[str, str]) -> str:
-        """As JSON. There are few different ones, so their text is remembered; too many, and it starts over."""
-        key = tuple(verdicts.items())
-        text = self._verdict_texts.get(key)
-        if text is None:
-            if len(self._verdict_texts) >= _VERDICT_TEXTS_MAX:
-                self._verdict_texts.clear()
-            text = self._verdict_texts[key] = _object(verdicts)
-        return text
+        """The members of a JSON object. There are few different words, so what each looks like is remembered."""
+        texts = self._texts
+        members = ""
+        for name, verdict in verdicts.items():
+            member = f"{texts[name]}:{texts[verdict]}"
+            members = f"{members},{member}" if members else member
+        return members
 
 
 def _caller(identity: Identity) -> str:
@@ -152,10 +156,6 @@ def _caller(identity: Identity) -> str:
         f'"user":{"null" if user is None else quote(user)},"plan":{"null" if plan is None else quote(plan)}'
     )
     return text
-
-
-def _object(pairs: dict[str, str]) -> str:
-    return "{" + ",".join([f"{quote(key)}:{quote(value)}" for key, value in pairs.items()]) + "}"
 
 
 def _shortened(line: str) -> str:

@@ -198,7 +198,7 @@ def test_made_up_methods_are_one_series_and_take_no_memory():
     for number in range(50):
         requests.record("crm", f"BREW{number}", 405, 0.0, 0, None, 0.0, "")
     assert samples(memory)['gateway_requests_total{method="other",route="crm",status="405"}'] == 50
-    assert len(requests._routes) == 1
+    assert len(requests._routes["crm"].requests) == 1
 
 
 def test_reprs_tell():
