@@ -21,7 +21,7 @@ from gateway.core.kept_replies import KeptReplies as LentReplies
 from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
-from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
+from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
 from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply, StoreDown
@@ -348,7 +348,7 @@ class ServingGateway:
         name = route.info.upstream or ""
         settings = snapshot.table.upstreams[name]
         retry = route.retry
-        attempts = _AttemptCounters(name, self._request_metrics)
+        attempts = AttemptCounters(name, self._request_metrics)
         return ForwardPolicy(
             upstream=self._registry.upstream(
                 UpstreamShape(
@@ -369,22 +369,6 @@ class ServingGateway:
             retry_ratio=retry.budget if retry is not None else 0.0,
             count_attempt=attempts.count,
         )
-
-
-class _AttemptCounters(dict[str, Counter]):
-    """The series of one upstream by outcome, each asked for once."""
-
-    def __init__(self, upstream: str, metrics: RequestMetrics) -> None:
-        super().__init__()
-        self._upstream = upstream
-        self._metrics = metrics
-
-    def __missing__(self, outcome: str) -> Counter:
-        counter = self[outcome] = self._metrics.attempts(self._upstream, outcome)
-        return counter
-
-    def count(self, outcome: str) -> None:
-        self[outcome].inc()
 
 
 async def build_gateway(

@@ -313,3 +313,21 @@ class RequestMetrics:
             upstream=upstream,
         )
         return prepared
+
+
+class AttemptCounters:
+    """The attempts on one upstream, by how they ended; each series is asked for once."""
+
+    __slots__ = ("_by_outcome", "_metrics", "_upstream")
+
+    def __init__(self, upstream: str, metrics: RequestMetrics) -> None:
+        self._upstream = upstream
+        self._metrics = metrics
+        self._by_outcome: dict[str, Counter] = {}
+
+    def count(self, outcome: str) -> None:
+        """One more."""
+        counter = self._by_outcome.get(outcome)
+        if counter is None:
+            counter = self._by_outcome[outcome] = self._metrics.attempts(self._upstream, outcome)
+        counter.inc()

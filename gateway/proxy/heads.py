@@ -181,10 +181,12 @@ def reply_head(
         is_chunked = True
     if is_chunked:
         lines.append(b"transfer-encoding: chunked")
+    total_ms, total_rest = milliseconds(now_s - exchange.started_s)
+    upstream_ms, upstream_rest = milliseconds(exchange.upstream_s)
     lines.append(
         (
             f"x-request-id: {exchange.request_id}\r\nserver-timing: "
-            f"total;dur={milliseconds(now_s - exchange.started_s)}, upstream;dur={milliseconds(exchange.upstream_s)}"
+            f"total;dur={total_ms}{total_rest}, upstream;dur={upstream_ms}{upstream_rest}"
         ).encode()
     )
     if not has_date:
