@@ -12,7 +12,6 @@ from typing import Any, Final, TypeVar
 from gateway.config.snapshot import CompiledRoute, Snapshot, Unwinding
 from gateway.core import errors
 from gateway.core.errors import GatewayError
-from gateway.core.memo import Memo
 from gateway.core.routing import Found, PathNotCanonical, normal_form
 from gateway.plugin_api import BodyTransform, Exchange, Reply
 from gateway.proxy.error_reply import error_reply
@@ -192,7 +191,7 @@ class Pipeline:
     def _match(self, exchange: Exchange, snapshot: Snapshot) -> CompiledRoute:
         raw_path, _, exchange.query = exchange.target.partition("?")
         try:
-            exchange.path = _PATHS[raw_path]
+            exchange.path = normal_form(raw_path)
         except PathNotCanonical as reason:
             raise GatewayError(errors.PATH_NOT_CANONICAL, str(reason)) from None
         method = exchange.method
@@ -225,8 +224,6 @@ def _unwinding(exchange: Exchange) -> Unwinding:
     return unwinding[max(exchange.hooks_run, 1) - 1]
 
 
-# The paths that are asked for again and again; to judge one takes ten times as long as to find it here.
-_PATHS: Final[Memo[str, str]] = Memo(normal_form, key_max=256)
 _NO_TRANSFORMS: Final[list[BodyTransform]] = []
 
 
