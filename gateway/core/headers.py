@@ -33,8 +33,8 @@ class HeaderBlock:
     """Lines that many messages have in common, none of whose names is repeated; never edited.
 
     forwarded: the same as text for an upstream, kept here by who writes that, for as long as the block is remembered.
-    returned: the start of the head for a client, likewise (`proxy/whole_reply.py`); of a block that goes with one status
-    and one body.
+    returned: the start of the head for a client, likewise (`proxy/whole_reply.py`); of a block that goes with one
+    status and one body.
     """
 
     __slots__ = ("forwarded", "index", "lines", "returned")
