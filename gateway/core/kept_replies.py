@@ -46,6 +46,11 @@ class Variant:
         self._second = -1
         self._block: HeaderBlock | None = None
 
+    @property
+    def route(self) -> str:
+        """Whose it is; names begin with it (`core/cache_keys.py`)."""
+        return self.name.partition(b"@")[0].decode()
+
     def block_at(self, now_s: float) -> HeaderBlock:
         """The header lines of a hit at that time, wall clock; the same block for all within a second."""
         block = self._block
