@@ -27,7 +27,7 @@ FILTERS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 SERVICE_OF = {"contacts": "crm", "deals": "crm", "invoices": "finance", "employees": "hr", "campaigns": "marketing"}
 
 # Weights. Of reads: an open dashboard asks for its statistics and configuration again and again.
-READS = {"statistics": 45, "configuration": 15, "list": 17, "record": 18, "search": 5}
+READS = {"statistics": 46, "configuration": 17, "list": 16, "record": 18, "search": 3}
 READ_OF = {"contacts": 35, "deals": 30, "invoices": 20, "employees": 10, "campaigns": 5}
 WRITTEN_OF = {"deals": 40, "contacts": 25, "invoices": 25, "employees": 5, "campaigns": 5}
 CREATE_SHARE = 0.25
