@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak faults fuzz outages reference-lane differential judge clean
+.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -23,6 +23,9 @@ format: .venv/.check
 
 bench: .venv/.bench
 	$(BIN)/python -m tests.bench
+
+dashboard: .venv/.check
+	$(BIN)/python -m tests.bench.dashboard $(DASHBOARD)
 
 soak: .venv/.bench
 	$(BIN)/python -m tests.bench.soak $(SOAK)

@@ -6,6 +6,7 @@ import random
 import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
@@ -24,7 +25,17 @@ from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
-from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply, StoreDown
+from gateway.plugin_api import (
+    ClaimStore,
+    Counter,
+    Exchange,
+    IdentityClaims,
+    InFlight,
+    Plugin,
+    RateLimitStore,
+    Reply,
+    StoreDown,
+)
 from gateway.proxy.aiohttp_lane import AiohttpLane
 from gateway.proxy.fast_lane import FastLane
 from gateway.proxy.forward import Forwarder, ForwardPolicy
@@ -165,9 +176,13 @@ class ServingGateway:
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random())
         self._claims = _open_claims(loaded.table.gateway.store)
-        evictions = metrics.counter("gateway_cache_evictions", "Kept replies that went for want of room.", layer="l1")
+        kept_bytes = metrics.gauge("gateway_cache_kept_bytes", "Bytes of kept replies in workers' memory.", layer="l1")
         self.kept, self._purges = open_kept_replies(
-            loaded.table.gateway.store, loaded.table.gateway.cache.l1, evictions, tell
+            loaded.table.gateway.store,
+            loaded.table.gateway.cache.l1,
+            partial(_evictions, metrics),
+            kept_bytes.set,
+            tell,
         )
         self._background = Background(self._refetch)
         self._limits = _open_limits(loaded.table.gateway.store, settings.workers, metrics)
@@ -401,6 +416,12 @@ class _Limits:
         self.local = local
         self.live_workers = live_workers
         self.start = start
+
+
+def _evictions(metrics: WorkerMetrics, route: str) -> Counter:
+    return metrics.counter(
+        "gateway_cache_evictions", "Kept replies that went for want of room.", layer="l1", route=route
+    )
 
 
 def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:

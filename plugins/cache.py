@@ -21,7 +21,7 @@ from gateway.core.cache_storing import NotStorable, Storable, judge_store
 from gateway.core.cache_tags import compile_tags, take_upstream_tags, unknown_placeholder
 from gateway.core.cache_validation import client_has, conditional_lines, freshen, freshen_by_head, may_keep
 from gateway.core.errors import NOT_KEPT, GatewayError, Source
-from gateway.core.headers import HeaderBlock, Headers
+from gateway.core.headers import Headers
 from gateway.core.kept_replies import CacheKey, Purge, Sought, Ticket, Variant
 from gateway.plugin_api import (
     BodyTransform,
@@ -41,6 +41,9 @@ from plugins.cache_warming import Warming
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
 # The uses are in order: up to this one the reply may be used at once.
 _LAST_USABLE: Final = int(Use.STALE_WHILE_REVALIDATE)
+_STALE_WHILE_REVALIDATE: Final = Use.STALE_WHILE_REVALIDATE
+# Without these a request gets the kept reply as it is, as long as that is fresh.
+_WISHES: Final = frozenset({b"cache-control", b"pragma", b"if-none-match", b"if-modified-since", b"range"})
 # What a client may ask for in parts or under conditions, and the one reply that is kept may not.
 _OF_ONE_CLIENT: Final = frozenset({b"if-none-match", b"if-modified-since", b"range", b"if-range"})
 # RFC 5861 section 4
@@ -108,10 +111,10 @@ class Cache(Plugin):
             )
             for verdict in _VERDICTS
         }
-        self._bytes = {
-            layer: counter("gateway_cache_bytes", "Body bytes from kept replies.", route=route.id, layer=layer)
+        self._bytes_l1, self._bytes_l2 = (
+            counter("gateway_cache_bytes", "Body bytes from kept replies.", route=route.id, layer=layer)
             for layer in ("l1", "l2")
-        }
+        )
 
     # -- the request ------------------------------------------------------------------------------------------------
 
@@ -136,6 +139,12 @@ class Cache(Plugin):
                     reason = b"vary-miss"
                 else:
                     now_s = self._now()
+                    if (
+                        now_s < variant.fresh_until_s
+                        and exchange.method == "GET"
+                        and exchange.headers.has_none_of(_WISHES)
+                    ):
+                        return self._plain_hit(exchange, variant, now_s)
                     use = judge_use(variant.stored, exchange.headers, now_s)
                     if use <= _LAST_USABLE:
                         return self._hit(exchange, key, variant, use, now_s)
@@ -146,9 +155,9 @@ class Cache(Plugin):
         scope = self._scope_of(exchange.identity)
         if scope is None:
             return None
-        scheme, authority = origin_of(
-            exchange.scheme, exchange.authority, exchange.headers, is_trusted=exchange.is_trusted_peer
-        )
+        scheme, authority = exchange.scheme, exchange.authority
+        if exchange.is_trusted_peer:
+            scheme, authority = origin_of(scheme, authority, exchange.headers, is_trusted=True)
         return scope, scheme, authority, exchange.path, exchange.query
 
     def _choose(self, exchange: Exchange, variants: list[Variant]) -> Variant | None:
@@ -164,33 +173,21 @@ class Cache(Plugin):
                 return None
         return None
 
-    def _hit(self, exchange: Exchange, key: CacheKey, variant: Variant, use: Use, now_s: float) -> Reply:
+    def _plain_hit(self, exchange: Exchange, variant: Variant, now_s: float) -> Reply:
+        """Fresh, and asked for without any wishes: nearly all hits. Their head is made once a second."""
         stored = variant.stored
-        headers = exchange.headers
-        if use is Use.STALE_WHILE_REVALIDATE:
+        exchange.verdicts["cache"] = "hit-l1"
+        self._bytes_l1.inc(len(stored.body))
+        return Reply(stored.status, Headers((), variant.block_at(now_s)), stored.body)
+
+    def _hit(self, exchange: Exchange, key: CacheKey, variant: Variant, use: Use, now_s: float) -> Reply:
+        if use is _STALE_WHILE_REVALIDATE:
             self._refresh(exchange, key, variant)
             exchange.verdicts["cache"] = "stale"
         else:
             exchange.verdicts["cache"] = "hit-l1"
-        self._bytes["l1"].inc(len(stored.body))
-        if (
-            exchange.method == "GET"
-            and b"if-none-match" not in headers
-            and b"if-modified-since" not in headers
-            and b"range" not in headers
-        ):
-            second = int(now_s)
-            if variant.second != second or variant.block is None:
-                age_s = stored.age_s(now_s)
-                lines = [
-                    *stored.headers,
-                    (b"age", b"%d" % int(age_s)),
-                    (b"cache-status", hit_status(stored.lifetime_s - age_s)),
-                ]
-                variant.block = HeaderBlock(lines, {line[0]: line[1] for line in lines})
-                variant.second = second
-            return Reply(stored.status, Headers.of_block(variant.block), stored.body)
-        return self._reply(exchange.method, headers, stored, now_s, None)
+        self._bytes_l1.inc(len(variant.stored.body))
+        return self._reply(exchange.method, exchange.headers, variant.stored, now_s, None)
 
     def _reply(self, method: str, request: Headers, stored: StoredReply, now_s: float, status: bytes | None) -> Reply:
         """The kept reply for one client. status: of Cache-Status, where it is no plain hit."""
@@ -255,7 +252,7 @@ class Cache(Plugin):
             status = forward_status(b"uri-miss", collapsed=True)
         else:
             exchange.verdicts["cache"] = "stale" if use is Use.STALE_WHILE_REVALIDATE else "hit-l2"
-            self._bytes["l2"].inc(len(stored.body))
+            self._bytes_l2.inc(len(stored.body))
             status = None
         return self._reply(exchange.method, exchange.headers, stored, now_s, status)
 
@@ -443,6 +440,8 @@ class Cache(Plugin):
         verdict = exchange.verdicts.get("cache")
         if verdict is not None:
             self._count[verdict].inc()
+        if not exchange.state:
+            return
         run: _Run | None = exchange.state.get("cache")
         if run is not None and run.ticket is not None and not run.ticket.is_over:
             self._kept.give_up(run.ticket)

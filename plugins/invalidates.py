@@ -2,7 +2,7 @@
 
 They are dropped when the upstream has answered and before the client gets that answer, so that whoever has it finds
 nothing older: in this worker and in the store at once, in every other worker's memory as soon as it hears of it. Where
-the upstream's answer got lost, what it did is not known, and they are dropped as well.
+the upstream's answer got lost or is 5xx, what it did is not known, and they are dropped as well.
 """
 
 import asyncio
@@ -71,6 +71,9 @@ class Invalidates(Plugin):
                 raise
             if reply.status < 400:
                 await self._drop(exchange, reply.status, reply.headers)
+            elif reply.status >= 500:
+                # It broke off somewhere: what was done before is done.
+                await self._drop(exchange, 200, Headers())
             return reply
 
         return write

@@ -33,14 +33,17 @@ class HeaderBlock:
     """Lines that many messages have in common, none of whose names is repeated; never edited.
 
     forwarded: the same as text for an upstream, kept here by who writes that, for as long as the block is remembered.
+    returned: the start of the head for a client, likewise (`proxy/whole_reply.py`); of a block that goes with one
+    status and one body.
     """
 
-    __slots__ = ("forwarded", "index", "lines")
+    __slots__ = ("forwarded", "index", "lines", "returned")
 
     def __init__(self, lines: list[HeaderLine], index: dict[bytes, bytes]) -> None:
         self.lines = lines
         self.index = index
         self.forwarded: bytes | None = None
+        self.returned: bytes | None = None
 
 
 class Headers:
@@ -52,20 +55,16 @@ class Headers:
 
     __slots__ = ("_index", "block", "lines", "texts")
 
-    def __init__(self, lines: Iterable[HeaderLine] = ()) -> None:
-        self.lines: list[HeaderLine] = list(lines)
-        self.block: HeaderBlock | None = None
+    def __init__(self, lines: Iterable[HeaderLine] = (), block: HeaderBlock | None = None) -> None:
+        self.lines: list[HeaderLine] = list(lines) if block is None else block.lines
+        self.block: HeaderBlock | None = block
         self.texts: list[bytes] | None = None
-        self._index: dict[bytes, bytes] | None = None
+        self._index: dict[bytes, bytes] | None = None if block is None else block.index
 
     @classmethod
     def of_block(cls, block: HeaderBlock) -> "Headers":
         """The lines of a block."""
-        headers = cls()
-        headers.lines = block.lines
-        headers.block = block
-        headers._index = block.index
-        return headers
+        return cls((), block)
 
     def get(self, name: bytes) -> bytes | None:
         """The value of the last line of that name, or None. Built on a dict that is made at the first look-up."""
@@ -83,6 +82,13 @@ class Headers:
         if self.get(name) is None:
             return None
         return b", ".join(self.get_all(name))
+
+    def has_none_of(self, names: frozenset[bytes]) -> bool:
+        """Whether no line has one of these names; cheaper than to ask for three of them."""
+        index = self._index
+        if index is None:
+            index = self._index = _index_of(self.lines)
+        return names.isdisjoint(index)
 
     def is_repeated(self, name: bytes) -> bool:
         """Whether the name has several lines; one comparison of lengths where no name of the message has."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from gateway.core.cache_reply import StoredReply
+from gateway.core.cache_status import hit_status
 from gateway.core.headers import HeaderBlock
 
 CacheKey = tuple[str, str, str, str, str]
@@ -30,18 +31,41 @@ def scope_text(tenant: str | None = None, user: str | None = None) -> str:
 class Variant:
     """A kept reply as the worker's memory has it, with what its next hit needs.
 
-    name: what tells it from the other variants of its key. coding: of `upstream_coding`. second, block: the header
-    lines of a hit within that second.
+    name: what tells it from the other variants of its key. coding: of `upstream_coding`. fresh_until_s: wall clock
+    before which it answers any request that has no wishes of its own.
     """
 
-    __slots__ = ("block", "coding", "name", "second", "stored")
+    __slots__ = ("_block", "_second", "coding", "fresh_until_s", "name", "stored")
 
     def __init__(self, name: bytes, stored: StoredReply) -> None:
         self.name: Final = name
         self.stored: Final = stored
         self.coding: Final = upstream_coding(stored)
-        self.second = -1
-        self.block: HeaderBlock | None = None
+        left_s = stored.lifetime_s - stored.initial_age_s
+        self.fresh_until_s: Final = -1.0 if stored.no_cache else stored.response_time_s + left_s
+        self._second = -1
+        self._block: HeaderBlock | None = None
+
+    @property
+    def route(self) -> str:
+        """Whose it is; names begin with it (`core/cache_keys.py`)."""
+        return self.name.partition(b"@")[0].decode()
+
+    def block_at(self, now_s: float) -> HeaderBlock:
+        """The header lines of a hit at that time, wall clock; the same block for all within a second."""
+        block = self._block
+        second = int(now_s)
+        if block is None or self._second != second:
+            stored = self.stored
+            age_s = stored.age_s(now_s)
+            lines = [
+                *stored.headers,
+                (b"age", b"%d" % int(age_s)),
+                (b"cache-status", hit_status(stored.lifetime_s - age_s)),
+            ]
+            block = self._block = HeaderBlock(lines, {line[0]: line[1] for line in lines})
+            self._second = second
+        return block
 
     @property
     def size(self) -> int:

@@ -11,6 +11,9 @@ def milliseconds(seconds: float) -> tuple[str, str]:
 
     Two texts to be written one behind the other, for to join them first costs as much as to make them.
     """
+    if seconds == 0.0:
+        # No upstream was asked, in one of two times of a kept reply.
+        return "0", ".000"
     microseconds = int(seconds * 1_000_000 + 0.5)
     return decimal(microseconds // 1000), _THOUSANDTHS[microseconds % 1000]
 

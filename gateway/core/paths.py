@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from gateway.core.memo import Memo
+
 # pchar without `;`, which some servers cut off with all that follows (RFC 3986 section 3.3, path parameters).
 _PLAIN_CHARS = r"A-Za-z0-9._~!$&'()*+,=:@\-"
 _PLAIN: Final = re.compile(f"/[{_PLAIN_CHARS}/]*")
@@ -41,6 +43,10 @@ def normal_form(raw_path: str) -> str:
 
     raw_path: the path of the request target as sent, without the query. Raises PathNotCanonical.
     """
+    return _NORMAL_FORMS[raw_path]
+
+
+def _make_normal_form(raw_path: str) -> str:
     if _PLAIN.fullmatch(raw_path) and "//" not in raw_path and "/." not in raw_path:
         return raw_path
     if not raw_path.startswith("/"):
@@ -58,6 +64,10 @@ def normal_form(raw_path: str) -> str:
     if "." in segments or ".." in segments:
         raise PathNotCanonical("a dot segment (. or ..)")
     return path
+
+
+# What is asked for again and again, a kept reply say, is asked for by the same path.
+_NORMAL_FORMS: Final[Memo[str, str]] = Memo(_make_normal_form)
 
 
 def _normal_character(found: re.Match[str]) -> str:

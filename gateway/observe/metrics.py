@@ -16,7 +16,8 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
 | gateway_cache_requests_total | route, result | cache |
 | gateway_cache_bytes_total (of bodies) | route, layer | cache |
-| gateway_cache_evictions_total | layer | the worker's memory of replies |
+| gateway_cache_evictions_total | route, layer | the worker's memory of replies |
+| gateway_cache_kept_bytes (gauge) | layer | the worker's memory of replies |
 | gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |

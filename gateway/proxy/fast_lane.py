@@ -33,6 +33,7 @@ from gateway.proxy.open_connections import OpenConnections
 from gateway.proxy.pipeline import Pending
 from gateway.proxy.transformed_body import INLINE_MAX
 from gateway.proxy.tunnel import SwitchingReply
+from gateway.proxy.whole_reply import whole_reply
 
 _log = logging.getLogger("gateway")
 
@@ -380,11 +381,8 @@ class FastConnection(asyncio.Protocol):
         if transport is None:
             return
         keep_alive = self._keep_alive and not reply.close and not self._is_closing
-        head, _ = reply_head(reply, exchange, now_s=monotonic(), is_http10=False, keep_alive=keep_alive)
-        if not has_no_body(reply.status, exchange.method):
-            exchange.bytes_out = len(body)
-            head += body
-        self._lane.parts.outbox.put(transport, head)
+        data = whole_reply(reply, exchange, body, now_s=monotonic(), keep_alive=keep_alive)
+        self._lane.parts.outbox.put(transport, data)
         self._end(exchange, keep_alive=keep_alive)
 
     def _end(self, exchange: Exchange, *, keep_alive: bool) -> None:

@@ -344,6 +344,9 @@ class KeptReplies:
                 self._is_paying = True
                 self._spawn(self._pay())
             raise
+        finally:
+            # Who looked into the store while it was not told yet has brought back what was just dropped here.
+            self.local.purge(purge)
 
     async def _pay(self) -> None:
         while self._owed:

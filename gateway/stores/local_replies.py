@@ -5,7 +5,7 @@ after it, so that a reply on its way while its tag is purged never comes back. W
 arrives (`trust`), nothing is given out or taken.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Final
 
 from gateway.core.kept_replies import CacheKey, Purge, Variant
@@ -19,11 +19,14 @@ _PURGES_MAX: Final = 10_000
 
 
 class LocalReplies:
-    """size_max: bytes. evictions: counts the keys that had to go for want of room."""
+    """size_max: bytes. evictions: of a route's name, what counts its replies that had to go for want of room. set_size:
+    told how many bytes there are, after each change.
+    """
 
-    def __init__(self, size_max: int, evictions: Counter) -> None:
+    def __init__(self, size_max: int, evictions: Callable[[str], Counter], set_size: Callable[[float], None]) -> None:
         self._kept: S3Fifo[CacheKey, list[Variant]] = S3Fifo(size_max, self._on_evict)
         self._evictions = evictions
+        self._set_size = set_size
         self._by_tag: dict[str, set[CacheKey]] = {}
         self._purged: dict[Hashable, int] = {}
         self._purged_before = 0
@@ -64,10 +67,11 @@ class LocalReplies:
         for each in variants:
             for tag in each.stored.tags:
                 self._by_tag.setdefault(tag, set()).add(key)
-        if not self._kept.put(key, variants, sum(each.size for each in variants)):
+        is_kept = self._kept.put(key, variants, sum(each.size for each in variants))
+        if not is_kept:
             self._forget_tags(key, variants)
-            return False
-        return True
+        self._set_size(self._kept.size)
+        return is_kept
 
     def is_purged(self, key: CacheKey, tags: Iterable[str], since: int) -> bool:
         """Whether a purge after that mark named the key or one of the tags."""
@@ -80,6 +84,10 @@ class LocalReplies:
 
     def purge(self, purge: Purge) -> None:
         """Drop what it names, also what is still on its way."""
+        self._purge(purge)
+        self._set_size(self._kept.size)
+
+    def _purge(self, purge: Purge) -> None:
         self.mark += 1
         if purge.everything or len(self._purged) + len(purge.tags) + len(purge.keys) > _PURGES_MAX:
             self._purged.clear()
@@ -111,7 +119,8 @@ class LocalReplies:
             self._kept.put(key, left, sum(variant.size for variant in left))
 
     def _on_evict(self, key: CacheKey, variants: list[Variant]) -> None:
-        self._evictions.inc()
+        for variant in variants:
+            self._evictions(variant.route).inc()
         self._forget_tags(key, variants)
 
     def _forget_tags(self, key: CacheKey, variants: Iterable[Variant]) -> None:

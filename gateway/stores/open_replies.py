@@ -14,14 +14,19 @@ _MEMORY: Final = "memory://"
 
 
 def open_kept_replies(
-    url: str, size_max: int, evictions: Counter, tell: Callable[[Purge], None]
+    url: str,
+    size_max: int,
+    evictions: Callable[[str], Counter],
+    set_size: Callable[[float], None],
+    tell: Callable[[Purge], None],
 ) -> tuple[KeptReplies, Any]:
     """The replies of this worker, and what has to be closed before them (None: nothing).
 
-    size_max: bytes of this worker's memory. tell: passes a purge on to the other workers of this gateway, where no
-    store does. Needs the running event loop. Raises ValueError, which never shows the URL.
+    size_max: bytes of this worker's memory. evictions, set_size: see `LocalReplies`. tell: passes a purge on to the
+    other workers of this gateway, where no store does. Needs the running event loop. Raises ValueError, which never
+    shows the URL.
     """
-    local = LocalReplies(size_max, evictions)
+    local = LocalReplies(size_max, evictions, set_size)
     if url == _MEMORY:
         return KeptReplies(local, MemoryReplies(size_max, time.monotonic), now_s=time.time, tell=tell), None
     # Only now: the Redis client is a tenth of a worker's start.

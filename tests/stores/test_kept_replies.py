@@ -68,7 +68,7 @@ class Workers:
 
     def add(self, store: Any = None) -> KeptReplies:
         made = KeptReplies(
-            LocalReplies(1 << 20, Evictions()),
+            LocalReplies(1 << 20, Evictions(), lambda size: None),
             self.store if store is None else store,
             now_s=lambda: 1_000.0,
             tell=self.told.append,
@@ -396,6 +396,33 @@ async def test_whatever_a_purge_and_a_fill_do_to_each_other_the_old_reply_is_not
     for worker in (filler, writer, workers.add()):
         found = await worker.look(wanted)
         assert found is None or found.body == b"new"
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+async def test_what_the_store_still_had_during_a_purge_is_not_in_memory_afterwards(
+    workers: Workers, *, is_down: bool
+) -> None:
+    other, worker, wanted = workers.add(), workers.add(), sought(tags=("a",))
+    other.keep(await ticket_of(other, wanted), stored(b"old", tags=("a",)))
+    await settled()
+    is_told, go_on = asyncio.Event(), asyncio.Event()
+    purge_now = workers.store.purge
+
+    async def purge_late(purge: Purge) -> None:
+        is_told.set()
+        await go_on.wait()
+        workers.store.is_down = is_down
+        await purge_now(purge)
+
+    workers.store.purge = purge_late  # type: ignore[method-assign]
+    purging = asyncio.create_task(worker.purge(Purge(tags=("a",))))
+    await is_told.wait()
+    assert body_of(await worker.find(wanted)) == b"old"  # its writer has no answer yet
+    go_on.set()
+    await asyncio.gather(purging, return_exceptions=True)
+    workers.store.is_down = False
+    assert worker.local.find(KEY) is None
+    assert isinstance(await worker.find(wanted), Ticket)
 
 
 # -- a store that is down ---------------------------------------------------------------------------------------------

@@ -8,15 +8,22 @@ from tests.stores.reply_material import KEY, OTHER, stored, variant
 
 
 class Evictions:
+    """route: of the last one."""
+
     def __init__(self) -> None:
         self.count = 0.0
+        self.route = ""
+
+    def __call__(self, route: str) -> "Evictions":
+        self.route = route
+        return self
 
     def inc(self, amount: float = 1.0) -> None:
         self.count += amount
 
 
 def local(size_max: int = 1 << 20) -> LocalReplies:
-    return LocalReplies(size_max, Evictions())
+    return LocalReplies(size_max, Evictions(), lambda size: None)
 
 
 def bodies(kept: LocalReplies, key: tuple[str, str, str, str, str] = KEY) -> list[bytes]:
@@ -94,13 +101,15 @@ def test_nothing_is_kept_while_purges_may_get_lost() -> None:
 
 def test_it_stays_within_its_bytes_and_counts_what_had_to_go() -> None:
     evictions = Evictions()
-    kept = LocalReplies(100_000, evictions)
+    sizes: list[float] = []
+    kept = LocalReplies(100_000, evictions, sizes.append)
     for number in range(200):
-        kept.put((*KEY[:4], str(number)), variant(b"x" * 1_000, ("a", f"t{number}")), kept.mark)
-    assert kept.size <= 100_000
+        kept.put((*KEY[:4], str(number)), variant(b"x" * 1_000, ("a", f"t{number}"), b"r@up|"), kept.mark)
+    assert sizes[-1] == kept.size <= 100_000
     assert evictions.count > 100
+    assert evictions.route == "r"
     kept.purge(Purge(tags=("a",)))
-    assert kept.size == 0
+    assert sizes[-1] == kept.size == 0
     assert "0 tags" in repr(kept)
 
 

@@ -58,7 +58,12 @@ class Worker:
         self.records: list[Exchange] = []
         self.store = MemoryReplies(1 << 24, lambda: self.now_s) if store is None else store
         evictions = self.metrics.counter("evictions", "")
-        self.kept = KeptReplies(LocalReplies(1 << 24, evictions), self.store, now_s=lambda: self.now_s, tell=tell)
+        self.kept = KeptReplies(
+            LocalReplies(1 << 24, lambda route: evictions, lambda size: None),
+            self.store,
+            now_s=lambda: self.now_s,
+            tell=tell,
+        )
         self._background = Background(self._refetch)
         self._limits = MemoryLimits(lambda: int(self.now_s * 1000))
         self._closers: list[Any] = []

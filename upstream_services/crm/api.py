@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from upstream_services.crm.convert import convert, finance_client
+from upstream_services.crm.dashboard import statistics
 from upstream_services.crm.models import Base
 from upstream_services.crm.resources import contacts, deals
 from upstream_services.crm.streams import echo, events, streams
@@ -16,6 +17,7 @@ SERVICE = Service(
     resources=(contacts, deals),
     routes=(
         web.post("/crm/deals/{id}/convert", convert),
+        web.get("/crm/dashboard/stats", statistics),
         web.get("/crm/events", events, allow_head=False),
         web.get("/crm/echo", echo, allow_head=False),
     ),

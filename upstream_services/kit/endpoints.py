@@ -28,11 +28,18 @@ def transaction(request: web.Request) -> Any:
 
 
 def path_id(request: web.Request, noun: str) -> uuid.UUID:
-    """The `{id}` of the path. What is no id names no record: a 404 problem."""
+    """The `{id}` of the path. What is no id names no record: a 404 problem.
+
+    An id has one spelling, so that a record has one path: who keeps replies by path finds all of the record's.
+    """
+    text = request.match_info["id"]
     try:
-        return uuid.UUID(request.match_info["id"])
+        row_id = uuid.UUID(text)
     except ValueError:
         raise not_found(noun) from None
+    if str(row_id) != text:
+        raise not_found(noun)
+    return row_id
 
 
 async def load(session: AsyncSession, resource: Resource[R], row_id: uuid.UUID, *, lock: bool = False) -> R:
