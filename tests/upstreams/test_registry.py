@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.observe.metrics import WorkerMetrics
 from gateway.upstreams.registry import Endpoint, Registry, TlsShape, UpstreamShape
 from tests.support.certificates import Authority
 
@@ -15,7 +16,7 @@ SHAPE = UpstreamShape("crm", (("http://127.0.0.1:8101", 1), ("http://127.0.0.1:8
 
 
 def make() -> Registry:
-    return Registry(asyncio.get_running_loop(), random.Random(1))
+    return Registry(asyncio.get_running_loop(), random.Random(1), WorkerMetrics())
 
 
 async def test_an_upstream_of_the_same_shape_is_the_same() -> None:
