@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Every module on the way of a plain request, or of one that the cache answers, and nothing else: what is not hot stays
 # easy to debug.
 HOT_MODULES = [
+    "gateway/core/balancing.py",
     "gateway/core/cache_control.py",
     "gateway/core/cache_freshness.py",
     "gateway/core/cache_keys.py",
@@ -50,8 +51,9 @@ HOT_MODULES = [
     "gateway/proxy/reply_body.py",
     "gateway/proxy/upstream_error.py",
     "gateway/stores/memory.py",
+    "gateway/upstreams/endpoint.py",
     "gateway/upstreams/pool.py",
-    "gateway/upstreams/registry.py",
+    "gateway/upstreams/upstream.py",
     "plugins/auth.py",
     "plugins/cache.py",
     "plugins/limit.py",

@@ -59,7 +59,7 @@ class Endpoint:
         self.tls = tls
         self.server_name = server_name or parts.hostname
         self.name = parts.netloc
-        self.weight: float = weight
+        self.weight = float(weight)
         self.pool = pool
         self.series = series
         self.standing = Standing(f"upstream {upstream}: {self.name}", loop, series)

@@ -58,8 +58,8 @@ class Upstream:
         self._ring: Ring[Endpoint] | None = None
         if shape.balance == "hash" and len(self.endpoints) > 1:
             self._key = key_reader(shape.hash_on)
-            weights = [weight for _, weight in shape.endpoints]
-            self._ring = Ring(zip(self.endpoints, (endpoint.name for endpoint in endpoints), weights, strict=True))
+            pairs = zip(self.endpoints, shape.endpoints, strict=True)
+            self._ring = Ring([(endpoint, endpoint.name, weight) for endpoint, (_, weight) in pairs])
         # Not `refresh`, for the endpoints may serve another table still.
         self.rotation = self._rotation()
 
