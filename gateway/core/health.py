@@ -61,6 +61,7 @@ class ProbeRecord:
         self.state = turned
         return True
 
-    def start_row(self) -> None:
-        """Count anew from here: what came before says nothing of what comes now."""
-        self.in_row = 0
+    def doubt(self) -> None:
+        """It was seen to fail: good probes count anew from here, failed ones go on counting."""
+        if self.is_last_good:
+            self.in_row = 0

@@ -144,7 +144,7 @@ class Standing:
         if record.failures >= rule.errors and self.is_in and self.owner is not None and self.owner.may_eject():
             failures = record.failures
             out_s = record.eject(self._loop.time(), rule)
-            self.probes.start_row()
+            self.probes.doubt()
             self._stop_warming()
             self._series.ejections.inc()
             self._back = self._loop.call_later(out_s, self._bring_back, "its time is over")

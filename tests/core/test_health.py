@@ -39,10 +39,14 @@ def test_only_a_row_turns_it_and_the_first_probe_decides_at_once(results: str, e
     assert states(results) == expected
 
 
-def test_a_row_can_be_counted_anew() -> None:
+def test_a_doubt_makes_good_probes_count_anew_and_failed_ones_go_on() -> None:
     record = ProbeRecord()
     for is_good in (False, True):
         record.note(RULE, is_good=is_good)
-    record.start_row()
+    record.doubt()
     assert not record.note(RULE, is_good=True)
     assert record.note(RULE, is_good=True)
+    for _ in range(2):
+        record.note(RULE, is_good=False)
+    record.doubt()
+    assert record.note(RULE, is_good=False)

@@ -87,8 +87,8 @@ class EndpointsAgreeWithTheModel(RuleBasedStateMachine):
         self.rack.probe(name, "+" if is_good else "-")
         endpoint.probes.append(is_good)
         endpoint.probes_since_eject += 1
-        seen = endpoint.probes if endpoint.out_until_s is None else endpoint.probes[-endpoint.probes_since_eject :]
-        row = next((n for n, result in enumerate(reversed(seen)) if result is not is_good), len(seen))
+        probes = endpoint.probes
+        row = next((n for n, result in enumerate(reversed(probes)) if result is not is_good), len(probes))
         is_first = len(endpoint.probes) == 1
         if not is_good:
             if not endpoint.is_unwell and (is_first or row >= self.health.unhealthy_after):
@@ -99,7 +99,8 @@ class EndpointsAgreeWithTheModel(RuleBasedStateMachine):
         if has_turned:
             endpoint.is_unwell = False
         if endpoint.out_until_s is not None:
-            if endpoint.out_for in CONNECTION_CAUSES and row >= self.health.healthy_after:
+            proof = min(row, endpoint.probes_since_eject)
+            if endpoint.out_for in CONNECTION_CAUSES and proof >= self.health.healthy_after:
                 self.back(endpoint)
         elif has_turned:
             endpoint.back_s = self.now_s

@@ -113,11 +113,12 @@ def test_one_that_was_ejected_and_then_unhealthy_comes_back_once_for_both() -> N
 
 
 def test_its_time_being_over_does_not_make_an_unhealthy_one_well() -> None:
-    rack = Rack()
+    rack = Rack(care=Care(HEALTH, EJECT, slow_start_s=10.0))
     rack.fail("a", 3)
     rack.probe("a", "---")
     rack.loop.advance(31)
     assert (rack.state("a"), rack.rotation) == ("unhealthy", "bc")
+    assert rack.loop.pending == 0
 
 
 def test_slow_start_gives_a_growing_share() -> None:
