@@ -76,10 +76,8 @@ def make_admin_app(view: AdminView) -> web.Application:
 
     async def upstreams(request: web.Request) -> web.Response:
         reports, silent = await view.upstreams()
-        if silent:
-            detail = f"workers that do not answer: {silent}"
-            return _problem(503, "Not all is known", detail, upstreams=upstream_rows(reports))
-        return _table(request, "upstreams", upstream_rows(reports))
+        # Half of it is worth showing, for who looks here has trouble; but as what it is.
+        return _table(request, "upstreams", upstream_rows(reports), workers_without_answer=silent)
 
     async def purge(request: web.Request) -> web.Response:
         try:
@@ -107,10 +105,12 @@ def make_admin_app(view: AdminView) -> web.Application:
     return app
 
 
-def _table(request: web.Request, name: str, rows: Sequence[Mapping[str, object]]) -> web.Response:
+def _table(request: web.Request, name: str, rows: Sequence[Mapping[str, object]], **remarks: int) -> web.Response:
+    """remarks: what else is to be said; in a text table only where it is not 0."""
     if request.headers.get("Accept", "").startswith("text/plain"):
-        return web.Response(text=text_table(rows))
-    return web.json_response({name: [dict(row) for row in rows]})
+        said = "".join(f"{key.replace('_', ' ')}: {value}\n" for key, value in remarks.items() if value)
+        return web.Response(text=text_table(rows) + said)
+    return web.json_response({name: [dict(row) for row in rows], **remarks})
 
 
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:

@@ -62,7 +62,7 @@ class Endpoint:
         self.weight = float(weight)
         self.pool = pool
         self.series = series
-        self.standing = Standing(f"upstream {upstream}: {self.name}", loop, series)
+        self.standing = Standing(upstream, self.name, loop, series)
         self.addresses: tuple[str, ...] = ()
         # Whether the last try to resolve the name failed.
         self.is_name_lost = False

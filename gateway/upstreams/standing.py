@@ -31,14 +31,14 @@ class Owner(Protocol):
 class Standing:
     """One endpoint's, in one worker.
 
-    label: how the log names the endpoint. share: of its weight, less than 1 amid a slow start. why: the reason of the
-    last change, "" before the first. since_s: wall clock, when that was.
+    upstream, endpoint: how the log names it. share: of its weight, less than 1 amid a slow start. why: the reason of
+    the last change, "" before the first. since_s: wall clock, when that was.
     """
 
     __slots__ = (
         "_back",
-        "_label",
         "_loop",
+        "_names",
         "_series",
         "_step",
         "_warming_since_s",
@@ -51,8 +51,8 @@ class Standing:
         "why",
     )
 
-    def __init__(self, label: str, loop: asyncio.AbstractEventLoop, series: EndpointSeries) -> None:
-        self._label = label
+    def __init__(self, upstream: str, endpoint: str, loop: asyncio.AbstractEventLoop, series: EndpointSeries) -> None:
+        self._names = {"upstream": upstream, "endpoint": endpoint}
         self._loop = loop
         self._series = series
         self._back: asyncio.TimerHandle | None = None
@@ -202,7 +202,8 @@ class Standing:
         verdict = "gets requests" if self.is_in else "gets no requests"
         if self.state == "warming":
             verdict = "gets a growing share of requests"
-        _log.log(level, "%s %s: %s", self._label, verdict, why)
+        extra = {**self._names, "state": self.state}
+        _log.log(level, "upstream %s: %s %s: %s", *self._names.values(), verdict, why, extra=extra)
         self._refresh()
 
     def _refresh(self) -> None:

@@ -17,7 +17,7 @@ version: 1
 defaults:
   auth: none
   retry: {attempts: 3, on: [connect, reset, timeout, 503], budget: 100%}
-  timeout: {connect: 200ms, total: none, idle: 150ms}
+  timeout: {connect: 200ms, total: none, idle: 300ms}
 upstreams:
   origin:
     endpoints: ["${env:A}", "${env:B}", "${env:C}"]
@@ -25,9 +25,9 @@ upstreams:
 routes: [{id: all, match: /*, to: origin}]
 """
 PROBED = TABLE.replace(
-    "RULES", "health: {path: /health, every: 50ms, timeout: 100ms, healthy_after: 2, unhealthy_after: 2}"
+    "RULES", "health: {path: /health, every: 50ms, timeout: 400ms, healthy_after: 2, unhealthy_after: 2}"
 )
-EJECTED = TABLE.replace("RULES", "eject: {errors: 2, for: 300ms, at_most: 50%}")
+EJECTED = TABLE.replace("RULES", "eject: {errors: 2, for: 500ms, at_most: 50%}")
 
 
 async def hang(*arguments: object) -> None:

@@ -23,6 +23,10 @@ async def test_a_rolling_restart_fails_no_read(tmp_path: Path) -> None:
         assert await s.restart(s.endpoints[:2], 1.0) < 2 * RECOVERY_S + 1.0
         rows = json.loads((await s.gateway.admin("/upstreams"))[1])["upstreams"]
         assert [row["endpoint"] for row in rows] == [endpoint.name for endpoint in s.endpoints]
+    said = [line for line in map(json.loads, s.gateway.errors) if "state" in line]
+    for endpoint in s.endpoints:
+        states = {line["state"] for line in said if line["endpoint"] == endpoint.name}
+        assert "up" in states and states & {"ejected", "unhealthy"}
     assert s.load.failed == []
     assert s.sent_twice() == []
     assert s.load.written > 10

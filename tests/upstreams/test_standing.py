@@ -172,6 +172,12 @@ def test_each_change_of_state_is_one_line_with_its_reason(caplog: pytest.LogCapt
     rack.probe("a", "+---++")
     rack.fail("b", 3, "timeout")
     rack.loop.advance(31)
+    assert [(record.upstream, record.endpoint, record.state) for record in caplog.records] == [  # type: ignore[attr-defined]
+        ("crm", "a", "unhealthy"),
+        ("crm", "a", "warming"),
+        ("crm", "b", "ejected"),
+        ("crm", "b", "warming"),
+    ]
     start = "upstream crm: "
     assert [record.getMessage() for record in caplog.records] == [
         start + "a gets no requests: 3 probes in a row failed, the last with: status 503",
