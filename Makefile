@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean
+.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -42,6 +42,9 @@ outages: .venv/.check
 # The whole suite once more, every gateway without the fast lane.
 reference-lane: .venv/.check
 	GATEWAY_LANE=aiohttp $(BIN)/python -m pytest
+
+rolling: .venv/.check
+	$(BIN)/python -m pytest -s tests/faults/rolling_restart.py
 
 differential: .venv/.check
 	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py

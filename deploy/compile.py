@@ -15,6 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # easy to debug.
 HOT_MODULES = [
     "gateway/config/snapshot.py",
+    "gateway/core/balancing.py",
     "gateway/core/cache_control.py",
     "gateway/core/cache_freshness.py",
     "gateway/core/cache_keys.py",
@@ -53,8 +54,9 @@ HOT_MODULES = [
     "gateway/proxy/upstream_error.py",
     "gateway/proxy/whole_reply.py",
     "gateway/stores/memory.py",
+    "gateway/upstreams/endpoint.py",
     "gateway/upstreams/pool.py",
-    "gateway/upstreams/registry.py",
+    "gateway/upstreams/upstream.py",
     "plugins/auth.py",
     "plugins/cache.py",
     "plugins/limit.py",

@@ -48,7 +48,7 @@ from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
-from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
+from gateway.upstreams.registry import Registry, shape_of
 
 T = TypeVar("T")
 
@@ -174,7 +174,7 @@ class ServingGateway:
         self._metrics = metrics
         self._request_metrics = RequestMetrics(metrics)
         self._access_log = _open_access_log(settings, metrics)
-        self._registry = Registry(loop, random.Random())
+        self._registry = Registry(loop, random.Random(), metrics)
         self._claims = _open_claims(loaded.table.gateway.store)
         kept_bytes = metrics.gauge("gateway_cache_kept_bytes", "Bytes of kept replies in workers' memory.", layer="l1")
         self.kept, self._purges = open_kept_replies(
@@ -194,6 +194,7 @@ class ServingGateway:
         forwarder.policies = {
             route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
         }
+        self._upstreams = [policy.upstream for policy in forwarder.policies.values()]
         self.version = snapshot.version
         self.current = Current(snapshot, forwarder)
         recorder = Recorder(self._request_metrics, self._access_log)
@@ -239,6 +240,7 @@ class ServingGateway:
         """Begin to accept."""
         await self.kept.store.prepare()
         self._limits.start()
+        self._registry.serve(self._upstreams)
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
         if self._tls is None:
             self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
@@ -287,6 +289,10 @@ class ServingGateway:
         except StoreDown as error:
             return f"the store is down ({error}); it is told as soon as it answers"
         return ""
+
+    def upstreams(self) -> list[dict[str, object]]:
+        """A row an endpoint, as this worker sees it."""
+        return self._registry.report()
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
@@ -361,20 +367,10 @@ class ServingGateway:
 
     def _forward_policy(self, route: CompiledRoute, snapshot: Snapshot) -> ForwardPolicy:
         name = route.info.upstream or ""
-        settings = snapshot.table.upstreams[name]
         retry = route.retry
         attempts = AttemptCounters(name, self._request_metrics)
         return ForwardPolicy(
-            upstream=self._registry.upstream(
-                UpstreamShape(
-                    name=name,
-                    endpoints=tuple((endpoint.url, endpoint.weight) for endpoint in settings.endpoints),
-                    balance="round_robin" if settings.balance == "hash" else settings.balance,
-                    pool_max=settings.pool.max,
-                    pool_idle_s=settings.pool.idle,
-                    tls=TlsShape(**settings.tls.model_dump()) if settings.tls is not None else TlsShape(),
-                )
-            ),
+            upstream=self._registry.upstream(shape_of(name, snapshot.table.upstreams[name])),
             rewrite=route.rewrite,
             location=route.location,
             connect_timeout_s=route.connect_timeout_s,

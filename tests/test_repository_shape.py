@@ -23,6 +23,8 @@ TESTED_ELSEWHERE = {
     "gateway/observe/metrics_buffer.py": "tests/observe/test_metrics.py",
     "gateway/observe/metrics_reader.py": "tests/observe/test_metrics.py",
     "gateway/observe/line_writer.py": "tests/observe/test_access_log.py",
+    # ... it is nothing but what it does on the wire.
+    "gateway/upstreams/prober.py": "tests/faults/test_probes.py",
     # ... it is a step of loading a table, which is tested as an operator sees it: by the mistakes in it,
     "gateway/config/checks.py": "tests/config/test_load_mistakes.py",
     "gateway/config/model.py": "tests/config/test_load_mistakes.py",

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.admin.cache_pages import cache_rows, read_purge
+from gateway.admin.upstream_pages import Reports, upstream_rows
 from gateway.observe.metrics_reader import CONTENT_TYPE
 
 _PROBLEM = "application/problem+json"
@@ -34,6 +35,9 @@ class AdminView(Protocol):
     def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
         """The counters of that name, all workers added up: labels and value of each series."""
 
+    async def upstreams(self) -> tuple[Reports, int]:
+        """What each worker sees of the endpoints, and how many workers did not say."""
+
     async def purge(self, purge: Mapping[str, Any]) -> str:
         """Drop kept replies everywhere; purge: `core.kept_replies.Purge` as a mapping. Returns why that is not done
         yet, "" where it is.
@@ -44,9 +48,9 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def make_admin_app(view: AdminView) -> web.Application:
-    """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes and
-    /cache (text tables where `Accept: text/plain` asks for it), POST /cache/purge, and / listing them. Errors are
-    problem+json (RFC 9457).
+    """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes,
+    /upstreams and /cache (text tables where `Accept: text/plain` asks for it), POST /cache/purge, and / listing them.
+    Errors are problem+json (RFC 9457).
     """
 
     async def healthz(request: web.Request) -> web.Response:
@@ -70,6 +74,11 @@ def make_admin_app(view: AdminView) -> web.Application:
     async def cache(request: web.Request) -> web.Response:
         return _table(request, "cache", cache_rows(view.samples))
 
+    async def upstreams(request: web.Request) -> web.Response:
+        reports, silent = await view.upstreams()
+        # Half of it is worth showing, for who looks here has trouble; but as what it is.
+        return _table(request, "upstreams", upstream_rows(reports), workers_without_answer=silent)
+
     async def purge(request: web.Request) -> web.Response:
         try:
             wanted = read_purge(await request.read())
@@ -90,15 +99,18 @@ def make_admin_app(view: AdminView) -> web.Application:
     app.router.add_get("/metrics", metrics)
     app.router.add_get("/config", config)
     app.router.add_get("/routes", routes)
+    app.router.add_get("/upstreams", upstreams)
     app.router.add_get("/cache", cache)
     app.router.add_post("/cache/purge", purge)
     return app
 
 
-def _table(request: web.Request, name: str, rows: Sequence[Mapping[str, object]]) -> web.Response:
+def _table(request: web.Request, name: str, rows: Sequence[Mapping[str, object]], **remarks: int) -> web.Response:
+    """remarks: what else is to be said; in a text table only where it is not 0."""
     if request.headers.get("Accept", "").startswith("text/plain"):
-        return web.Response(text=text_table(rows))
-    return web.json_response({name: [dict(row) for row in rows]})
+        said = "".join(f"{key.replace('_', ' ')}: {value}\n" for key, value in remarks.items() if value)
+        return web.Response(text=text_table(rows) + said)
+    return web.json_response({name: [dict(row) for row in rows], **remarks})
 
 
 def text_table(rows: Sequence[Mapping[str, object]]) -> str:
@@ -111,6 +123,8 @@ def text_table(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = [f"{name} {part}" for name, part in value.items()]
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value)) or "-"
     return "-" if value is None or value == "" else str(value)
@@ -138,6 +152,7 @@ _PAGES = {
     "/metrics": "for Prometheus, all workers added up",
     "/config": "the route table in force, secrets redacted",
     "/routes": "every route; a text table for Accept: text/plain",
+    "/upstreams": "every endpoint as the workers see it, and why; a text table for Accept: text/plain",
     "/cache": "what the cache did by route; a text table for Accept: text/plain",
 }
 

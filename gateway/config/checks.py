@@ -11,7 +11,7 @@ from gateway.plugin_api import Plugin
 OFF = "none"
 """The value of a policy that switches its default off."""
 
-_UPSTREAM_KEYS_NOT_IN_FORCE = ("health", "eject", "breaker", "hash_on")
+_UPSTREAM_KEYS_NOT_IN_FORCE = ("breaker",)
 
 
 def routes_of(root: Node) -> Iterator[tuple[Path, Node]]:
@@ -79,13 +79,9 @@ def warn_not_in_force(root: Node, translator: Translator, plugins: Sequence[type
     for name, upstream in _mapping(root, "upstreams").items():
         keys = upstream.value if isinstance(upstream.value, dict) else {}
         paths += [("upstreams", name, key) for key in keys if key in _UPSTREAM_KEYS_NOT_IN_FORCE]
-        if "balance" in keys and keys["balance"].value == "hash":
-            paths.append(("upstreams", name, "balance"))
     paths += [(*path, name) for path, node in routes_of(root) for name in node.value if name in later]
     for path in paths:
         message = f'"{path[-1]}" is read and checked, but not yet in force'
-        if path[-1] == "balance":
-            message = '"balance: hash" is read and checked, but not yet in force; until then it is round_robin'
         translator.add(path, "not_in_force", message, at_key=True, severity="warning")
 
 
@@ -97,6 +93,16 @@ def warn_unverified(root: Node, translator: Translator) -> None:
         if verify is not None and verify.value is False:
             message = "the upstream's certificate is not checked: anybody on the way can read and answer the requests"
             translator.add(("upstreams", name, "tls", "verify"), "unverified", message, severity="warning")
+
+
+def warn_without_effect(root: Node, translator: Translator) -> None:
+    """Say of a key that changes nothing."""
+    for name, upstream in _mapping(root, "upstreams").items():
+        keys = upstream.value if isinstance(upstream.value, dict) else {}
+        balance = keys["balance"].value if "balance" in keys else "round_robin"
+        if "hash_on" in keys and balance != "hash":
+            message = f'hash_on has no effect with "balance: {balance}"; write "balance: hash", or take it out'
+            translator.add(("upstreams", name, "hash_on"), "without_effect", message, at_key=True, severity="warning")
 
 
 def _mapping(root: Node, name: str) -> dict[str, Node]:

@@ -8,7 +8,15 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from gateway.config.checks import OFF, check_routes, check_targets, check_tests, warn_not_in_force, warn_unverified
+from gateway.config.checks import (
+    OFF,
+    check_routes,
+    check_targets,
+    check_tests,
+    warn_not_in_force,
+    warn_unverified,
+    warn_without_effect,
+)
 from gateway.config.discover import PluginInvalid, check_names, find_plugins, import_plugins
 from gateway.config.model import (
     Defaults,
@@ -139,6 +147,7 @@ class _Loader:
             check_tests(self._root, self._translator, tests)
         warn_not_in_force(self._root, self._translator, self._plugins)
         warn_unverified(self._root, self._translator)
+        warn_without_effect(self._root, self._translator)
         return LoadedTable(
             path=path,
             version=self._source.version,

@@ -251,7 +251,9 @@ class Eject(Settings):
 
     errors: int = Field(5, ge=1, description="Failures in a row.")
     for_: PositiveDuration = Field(30.0, alias="for", description="How long it is left out.")
-    at_most: Percent = Field(0.5, description="The share of endpoints that may be left out at once.")
+    at_most: Percent = Field(
+        0.5, description="The share of endpoints that may be left out at once; one may always, the last one never."
+    )
 
 
 class Breaker(Settings):
@@ -280,10 +282,12 @@ class Upstream(Settings):
         "round_robin", description="How an endpoint is chosen."
     )
     hash_on: Annotated[str, AfterValidator(_hash_on)] | None = Field(
-        None, description="With balance hash: tenant, user, ip, header:NAME or cookie:NAME."
+        None, description="With balance hash: tenant (if left out), user, ip, header:NAME or cookie:NAME."
     )
     health: Health | None = Field(None, description="Probes; none where left out.")
     eject: Eject | None = Field(None, description="Leaving failing endpoints out; off where left out.")
+    slow_start: PositiveDuration | None = Field(None, description="How long an endpoint that comes back gets less.")
+    resolve: PositiveDuration | None = Field(None, description="How often the endpoints' names are resolved anew.")
     breaker: Breaker | None = Field(None, description="Circuit breaker; off where left out.")
     pool: Pool = Field(default_factory=Pool, description="Kept connections.")
     tls: UpstreamTls | None = Field(None, description="TLS to https endpoints, where the defaults do not do.")

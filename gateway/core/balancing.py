@@ -6,10 +6,10 @@ from typing import Any, Protocol, TypeVar
 
 
 class Candidate(Protocol):
-    """What a choice looks at. weight: 1 or more. in_flight: requests under way there from this worker."""
+    """What a choice looks at. weight: more than 0. in_flight: requests under way there from this worker."""
 
     @property
-    def weight(self) -> int: ...
+    def weight(self) -> float: ...
 
     @property
     def in_flight(self) -> int: ...
@@ -31,13 +31,13 @@ class SmoothRoundRobin:
     Every turn each endpoint gains its weight; the richest goes and pays the sum (the scheme that nginx made known).
     """
 
-    credits: dict[int, int]
+    credits: dict[int, float]
 
     def choose(self, candidates: Sequence[CandidateT]) -> CandidateT:
         """The next in turn; candidates are told apart by identity, so that any subset may be offered."""
-        total = 0
+        total = 0.0
         best: CandidateT = candidates[0]
-        best_credit = None
+        best_credit: float | None = None
         for candidate in candidates:
             total += candidate.weight
             credit = self.credits[id(candidate)] = self.credits.get(id(candidate), 0) + candidate.weight

@@ -12,6 +12,10 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_errors_total | code | `RequestMetrics` |
 | gateway_requests_in_flight, gateway_connections (gauges) | | the lanes, on `RequestMetrics` |
 | gateway_upstream_attempts_total | upstream, outcome | forward, on `RequestMetrics.attempts` |
+| gateway_upstream_endpoint_up (gauge: by how many workers) | upstream, endpoint | `upstreams.EndpointSeries` |
+| gateway_upstream_endpoint_in_flight, gateway_upstream_endpoint_connections (gauges) | upstream, endpoint | the same |
+| gateway_upstream_endpoint_ejections_total | upstream, endpoint | the same |
+| gateway_upstream_endpoint_probes_total | upstream, endpoint, result | the same |
 | gateway_limit_verdicts_total | the plugin's | limit |
 | gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
 | gateway_cache_requests_total | route, result | cache |

@@ -79,7 +79,7 @@ class Forwarder:
         if exchange.upstream_started_s == 0.0:
             self._begin(exchange, policy)
         while True:
-            endpoint = chosen or upstream.choose(tried)
+            endpoint = chosen or upstream.choose(tried, exchange)
             chosen = None
             exchange.attempts += 1
             exchange.endpoint = endpoint.name
@@ -102,7 +102,7 @@ class Forwarder:
         policy = self.policies[exchange.route.id]
         if not isinstance(exchange.body, bytes) or b"upgrade" in exchange.headers:
             return None
-        endpoint = policy.upstream.choose(())
+        endpoint = policy.upstream.choose((), exchange)
         exchange.endpoint = endpoint.name
         connection = self._idle(exchange, endpoint)
         if connection is None:
@@ -120,6 +120,8 @@ class Forwarder:
         if isinstance(outcome, Reply):
             if outcome.status < 500:
                 policy.count_attempt("ok")
+                if policy.upstream.is_failing:
+                    policy.upstream.endpoint(exchange.endpoint).succeeded()
                 if policy.location is not None and (outcome.status == 201 or 300 <= outcome.status < 400):
                     _restore_location(outcome, exchange.endpoint, policy.location)
                 return True
@@ -132,6 +134,9 @@ class Forwarder:
             cause = outcome.cause
             is_sent = outcome.is_sent
         policy.count_attempt(cause)
+        if not isinstance(outcome, UpstreamError) or not outcome.is_stale:
+            # That an idle connection was closed says nothing of the endpoint.
+            policy.upstream.endpoint(exchange.endpoint).failed(cause)
         if isinstance(outcome, UpstreamError) and outcome.is_stale and _may_resend(exchange):
             exchange.attempts -= 1
             return False
@@ -249,7 +254,7 @@ class Forwarder:
 
         try:
             async with asyncio.timeout(timeout_s):
-                transport, _ = await self._loop.create_connection(make, endpoint.host, endpoint.port)
+                transport = await endpoint.connect(make)
                 if endpoint.tls is not None:
                     name = endpoint.server_name
                     made[0].connection_made(await secure(self._loop, transport, made[0], endpoint.tls, name))

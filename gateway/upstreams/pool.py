@@ -24,7 +24,19 @@ class Pool:
     that it closes earlier.
     """
 
-    __slots__ = ("_idle", "_loop", "_sweep", "_waiters", "idle_s", "is_closed", "open", "size_max")
+    __slots__ = (
+        "_addresses",
+        "_idle",
+        "_is_picky",
+        "_kept",
+        "_loop",
+        "_sweep",
+        "_waiters",
+        "idle_s",
+        "is_closed",
+        "open",
+        "size_max",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, size_max: int, idle_s: float) -> None:
         self._loop = loop
@@ -35,6 +47,16 @@ class Pool:
         self.idle_s = idle_s
         self.open = 0
         self.is_closed = False
+        # Where connections go to, of those that were told, and where they may: None is anywhere.
+        self._addresses: dict[PooledConnection, str] = {}
+        self._kept: frozenset[str] | None = None
+        # Whether a connection that comes back is looked at more closely, so that the usual one costs one look.
+        self._is_picky = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests in line for a connection."""
+        return sum(not waiter.done() for waiter in self._waiters)
 
     @property
     def in_use(self) -> int:
@@ -75,7 +97,7 @@ class Pool:
 
     def put(self, connection: PooledConnection) -> None:
         """The connection is free: to the next in line, or to the idle ones."""
-        if self.is_closed or connection.is_closed:
+        if connection.is_closed or (self._is_picky and self._is_unwanted(connection)):
             connection.close()
             return
         while self._waiters:
@@ -105,17 +127,38 @@ class Pool:
         """The connection was closed."""
         if connection in self._idle:
             self._idle.remove(connection)
+        if self._addresses:
+            self._addresses.pop(connection, None)
         self.discard()
+
+    def note_address(self, connection: PooledConnection, address: str) -> None:
+        """The connection was made to that address."""
+        self._addresses[connection] = address
+
+    def keep_only(self, addresses: frozenset[str]) -> None:
+        """Only connections to these addresses are kept, and those of which nobody said where they go: the others are
+        closed, now or as they come back.
+        """
+        self._kept = addresses
+        self._is_picky = True
+        for connection in [each for each in self._idle if self._is_unwanted(each)]:
+            connection.close()
 
     def close(self) -> None:
         """Close the idle ones; those at work are closed as they come back."""
-        self.is_closed = True
+        self.is_closed = self._is_picky = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
         for connection in list(self._idle):
             connection.close()
         self._idle.clear()
+
+    def _is_unwanted(self, connection: PooledConnection) -> bool:
+        if self.is_closed:
+            return True
+        address = self._addresses.get(connection)
+        return address is not None and self._kept is not None and address not in self._kept
 
     def _close_old(self) -> None:
         self._sweep = None

@@ -33,6 +33,7 @@ _SETTLED_S = 5.0
 _KILL_MARGIN_S = 1.0
 _LOOK_AT_CERTIFICATES_EVERY_S = 2.0
 _PURGE_TIMEOUT_S = 5.0
+_REPORT_TIMEOUT_S = 1.0
 
 _log = logging.getLogger("gateway.workers")
 
@@ -140,6 +141,8 @@ class _Supervisor:
         self._is_started = False
         self._purges: dict[int, asyncio.Future[str]] = {}
         self._next_purge = 0
+        self._reports: dict[int, asyncio.Future[list[Mapping[str, Any]]]] = {}
+        self._next_report = 0
         self._all_ready = asyncio.Event()
         self._stopping = asyncio.Event()
         self._hurrying = asyncio.Event()
@@ -177,6 +180,22 @@ class _Supervisor:
             return "the worker does not answer"
         finally:
             del self._purges[number]
+
+    async def upstreams(self) -> tuple[Sequence[Sequence[Mapping[str, Any]]], int]:
+        asked: dict[int, asyncio.Future[list[Mapping[str, Any]]]] = {}
+        for slot in self._slots:
+            if slot.is_ready:
+                number = self._next_report = self._next_report + 1
+                asked[number] = self._reports[number] = asyncio.get_running_loop().create_future()
+                slot.tell({"upstreams": number})
+        try:
+            if asked:
+                await asyncio.wait(asked.values(), timeout=_REPORT_TIMEOUT_S)
+        finally:
+            for number in asked:
+                del self._reports[number]
+        told = [waiter.result() for waiter in asked.values() if waiter.done()]
+        return told, len(self._slots) - len(told)
 
     def _pass_on(self, sender: _Slot, purge: Mapping[str, Any]) -> None:
         for slot in self._slots:
@@ -311,6 +330,9 @@ class _Supervisor:
                     self._on_ready(slot, message["ready"])
                 elif "purge" in message:
                     self._pass_on(slot, message["purge"])
+                elif "seen" in message:
+                    if (asked := self._reports.get(message["seen"])) and not asked.done():
+                        asked.set_result(message["upstreams"])
                 elif "purged" in message and (waiter := self._purges.get(message["purged"])) and not waiter.done():
                     waiter.set_result(message["failure"])
         exit_code = await process.wait()

@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -41,6 +41,9 @@ class RunningGateway(Protocol):
 
     def hear(self, purge: Mapping[str, Any]) -> None:
         """Another worker has purged kept replies. purge: `core.kept_replies.Purge` as a mapping."""
+
+    def upstreams(self) -> Sequence[Mapping[str, Any]]:
+        """A row an endpoint, as this worker sees it (`admin.upstream_pages.Reports`)."""
 
     async def purge(self, purge: Mapping[str, Any]) -> str:
         """Purge kept replies, here and in the store. Returns why that is not done yet, "" where it is."""
@@ -123,6 +126,8 @@ async def _until_told(
             gateway = up.result()
             if "tls" in message:
                 gateway.renew_certificates(TlsSettings.from_json(message["tls"]))
+            elif "upstreams" in message:
+                writer.write(_line({"seen": message["upstreams"], "upstreams": list(gateway.upstreams())}))
             elif "purge" in message:
                 if "number" not in message:
                     gateway.hear(message["purge"])

@@ -9,6 +9,7 @@ class View:
         self.counters = {}
         self.purged = []
         self.failure = ""
+        self.silent = 0
 
     def reasons_not_ready(self):
         return self.reasons
@@ -24,6 +25,11 @@ class View:
 
     def samples(self, name):
         return self.counters.get(name, [])
+
+    async def upstreams(self):
+        row = {"upstream": "crm", "endpoint": "a:1", "state": "up", "why": "", "since": 0.0, "addresses": []}
+        numbers = ("in_rotation", "in_flight", "open", "idle", "waiting", "ejections", "failures", "weight")
+        return [[{**row, **dict.fromkeys(numbers, 1)}]], self.silent
 
     async def purge(self, purge):
         self.purged.append(purge)
@@ -98,7 +104,7 @@ async def test_the_index_lists_the_pages(client):
     reply = await client.get("/")
     assert reply.content_type == "text/html"
     text = await reply.text()
-    for path in ("/healthz", "/readyz", "/metrics", "/config", "/routes", "/cache"):
+    for path in ("/healthz", "/readyz", "/metrics", "/config", "/routes", "/upstreams", "/cache"):
         assert f'<a href="{path}">' in text
         assert (await client.get(path)).status == 200
 
@@ -123,6 +129,22 @@ async def test_cache_as_json_and_as_a_table(client, view):
     assert [(row["route"], row["hit_ratio"]) for row in (await reply.json())["cache"]] == [("crm", "75.0%")]
     reply = await client.get("/cache", headers={"Accept": "text/plain"})
     assert (await reply.text()).splitlines()[1].split()[:3] == ["crm", "75.0%", "3"]
+
+
+async def test_upstreams_as_json_and_as_a_table(client):
+    reply = await client.get("/upstreams")
+    assert [row["workers"] for row in (await reply.json())["upstreams"]] == [{"up": 1}]
+    reply = await client.get("/upstreams", headers={"Accept": "text/plain"})
+    (_, row) = (await reply.text()).splitlines()
+    assert row.split()[:5] == ["crm", "a:1", "up", "up", "1"]
+
+
+async def test_what_not_every_worker_said_is_not_shown_as_if_it_were_all(client, view):
+    view.silent = 1
+    told = await (await client.get("/upstreams")).json()
+    assert ([row["endpoint"] for row in told["upstreams"]], told["workers_without_answer"]) == (["a:1"], 1)
+    text = await (await client.get("/upstreams", headers={"Accept": "text/plain"})).text()
+    assert text.splitlines()[2:] == ["workers without answer: 1"]
 
 
 async def test_a_purge_is_carried_out(client, view):

@@ -177,17 +177,24 @@ def test_what_is_not_in_force_is_said_of_each_key() -> None:
 
     warnings = compile_text(text).warnings
 
-    instead = "until then it is round_robin"
     assert {warning.severity for warning in warnings} == {"warning"}
     assert [str(warning) for warning in warnings] == [
-        'routes.yaml:8:5: not_in_force: "health" is read and checked, but not yet in force',
-        'routes.yaml:9:5: not_in_force: "eject" is read and checked, but not yet in force',
         'routes.yaml:10:5: not_in_force: "breaker" is read and checked, but not yet in force',
-        'routes.yaml:11:5: not_in_force: "balance: hash" is read and checked, but not yet in force; ' + instead,
-        'routes.yaml:12:5: not_in_force: "hash_on" is read and checked, but not yet in force',
         'routes.yaml:18:3: not_in_force: "keep" is read and checked, but not yet in force',
         'routes.yaml:19:1: not_in_force: "tests" is read and checked, but not yet in force',
     ]
+
+
+def test_a_key_that_changes_nothing_is_said() -> None:
+    text = GOOD.replace("    endpoints", "    balance: random_two\n    hash_on: ip\n    endpoints")
+
+    assert [str(warning) for warning in compile_text(text).warnings] == [
+        (
+            'routes.yaml:9:5: without_effect: hash_on has no effect with "balance: random_two"; '
+            'write "balance: hash", or take it out'
+        )
+    ]
+    assert compile_text(text.replace("random_two", "hash")).warnings == ()
 
 
 def test_a_plugin_that_breaks_is_a_problem_among_others_and_the_others_are_closed() -> None:

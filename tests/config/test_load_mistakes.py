@@ -169,6 +169,21 @@ MISTAKES = {
         edit(("    endpoints", "    balance: least_conn\n    endpoints")),
         ['8:14: invalid_value: "least_conn" is not one of: round_robin, least_requests, random_two, hash'],
     ),
+    "a health check without its path": (
+        edit(("    endpoints", "    health: {every: 5s}\n    endpoints")),
+        ['8:13: missing_key: "path" is missing here'],
+    ),
+    "a slow start without unit": (
+        edit(("    endpoints", "    slow_start: 30\n    resolve: 0s\n    endpoints")),
+        [
+            f"8:17: bad_duration: 30 is not a duration: {DURATION_HINT}",
+            "9:14: invalid_value: 0 would be over at once; write none where there is to be no limit",
+        ],
+    ),
+    "a part of a request that nothing is hashed on": (
+        edit(("    endpoints", "    balance: hash\n    hash_on: path\n    endpoints")),
+        ['9:14: invalid_value: "path" is not one of tenant, user, ip, header:NAME, cookie:NAME'],
+    ),
     "methods in small letters": (
         edit(("match: /api/crm/*", "match: {path: /api/crm/*, methods: [get, FETCH]}")),
         [

@@ -66,6 +66,8 @@ upstreams = st.fixed_dictionaries(
         "balance": st.sampled_from(["round_robin", "least_requests", "random_two", "hash"]),
         "hash_on": st.sampled_from(["tenant", "ip", "header:X-A", "cookie:sid"]),
         "health": st.fixed_dictionaries({"path": st.just("/health")}, optional={"every": durations}),
+        "slow_start": durations,
+        "resolve": durations,
         "eject": some(errors=st.integers(1, 9), **{"for": durations}),
         "breaker": some(window=durations, min=st.integers(1, 99)),
         "pool": some(max=st.integers(1, 999), idle=durations),

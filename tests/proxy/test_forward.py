@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 
+from gateway.core.ejection import EjectRule
 from gateway.core.errors import BODY_TOO_LARGE, UPSTREAM_RESET, UPSTREAM_UNREACHABLE, GatewayError
+from gateway.observe.metrics import WorkerMetrics
 from gateway.plugin_api import Exchange, Reply, RouteInfo
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.upstream_error import UpstreamError
-from gateway.upstreams.registry import Upstream, UpstreamShape
+from gateway.upstreams.registry import Care, Registry, UpstreamShape
 from tests.support.plugins import Pieces, exchange
 
 REFUSED = UpstreamError(UPSTREAM_UNREACHABLE, "x", "connect", is_sent=False)
@@ -28,10 +30,11 @@ class Judge:
     """A forwarder with one route, two attempts and everything on its list, and what it counts."""
 
     def __init__(self, **more: Any) -> None:
-        shape = UpstreamShape("crm", (("http://127.0.0.1:1", 1),), "round_robin", 1, 60.0)
+        care = Care(eject=EjectRule(errors=5, for_s=30.0, at_most=0.5))
+        shape = UpstreamShape("crm", (("http://127.0.0.1:1", 1),), "round_robin", 1, 60.0, care=care)
         loop = asyncio.get_running_loop()
         self.counted: list[str] = []
-        self.upstream = Upstream(shape, loop, random.Random(1))
+        self.upstream = Registry(loop, random.Random(1), WorkerMetrics()).upstream(shape)
         settings: dict[str, Any] = {
             "rewrite": None,
             "location": None,
@@ -41,6 +44,7 @@ class Judge:
             "retry_on": frozenset({"connect", "reset", "503"}),
             "retry_ratio": 0.2,
         }
+        self.upstream.take_charge()
         self.forwarder = Forwarder(loop, Outbox(loop))
         policy = ForwardPolicy(upstream=self.upstream, count_attempt=self.counted.append, **{**settings, **more})
         self.forwarder.policies = {"crm": policy}
@@ -53,6 +57,7 @@ class Judge:
     ) -> Exchange:
         asked = exchange(method, "/", **more)
         asked.route = RouteInfo("crm", "/*", None, "crm")
+        asked.endpoint = "127.0.0.1:1"
         asked.attempts = attempts
         asked.deadline_s = deadline_s
         return asked
@@ -90,6 +95,27 @@ async def test_what_is_tried_again(
     outcome: Reply | GatewayError, method: str, more: dict[str, Any], is_final: bool
 ) -> None:
     assert Judge().is_final(outcome, method, **more) is is_final
+
+
+@pytest.mark.parametrize(
+    ("outcome", "failures"),
+    [
+        (Reply(200), 0),
+        (Reply(404), 0),
+        (Reply(500), 0),
+        (Reply(503), 3),
+        (RESET, 3),
+        (REFUSED, 3),
+        (STALE, 2),  # an idle connection that was closed says nothing of its endpoint
+        (GatewayError(BODY_TOO_LARGE), 2),
+    ],
+)
+async def test_each_outcome_is_told_to_its_endpoint(outcome: Reply | GatewayError, failures: int) -> None:
+    judge = Judge()
+    judge.is_final(Reply(503))
+    judge.is_final(Reply(502))
+    judge.is_final(outcome)
+    assert judge.upstream.endpoints[0].report()["failures"] == failures
 
 
 async def test_a_stale_connection_is_no_attempt_and_takes_nothing_of_the_budget() -> None:

@@ -177,3 +177,32 @@ def test_a_closed_pool_keeps_nothing() -> None:
     pool.put(working)
     assert working.is_closed
     assert pool.open == 0
+
+
+def test_who_waits_never_gets_a_connection_to_an_address_that_is_gone() -> None:
+    pool, _ = make(2)
+    gone, kept = opened(pool), opened(pool)
+    pool.note_address(gone, "192.0.2.1")
+    pool.note_address(kept, "192.0.2.2")
+    pool.keep_only(frozenset({"192.0.2.2"}))
+    pool.put(gone)
+    pool.put(kept)
+    assert (gone.is_closed, kept.is_closed) == (True, False)
+    untold = opened(pool)
+    pool.put(untold)
+    assert not untold.is_closed
+    assert pool._addresses == {kept: "192.0.2.2"}
+
+
+async def test_the_line_is_counted_without_those_who_have_left() -> None:
+    pool, _ = make(1)
+    opened(pool)
+    waiting = [asyncio.create_task(pool.wait(5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert pool.waiting == 3
+    waiting[1].cancel()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert pool.waiting == 2
+    for task in waiting:
+        task.cancel()

@@ -21,6 +21,14 @@ from gateway.workers.worker import Tell
 COMMAND = (sys.executable, "-m", "tests.workers.fake_gateway", "worker")
 
 
+_ROW: dict[str, object] = {
+    **dict.fromkeys(("in_rotation", "in_flight", "open", "idle", "waiting", "ejections", "failures", "weight"), 1),
+    "why": "",
+    "since": 0.0,
+    "addresses": [],
+}
+
+
 class FakeGateway:
     def __init__(self, sources: TableSources, metrics: WorkerMetrics, tell: Tell) -> None:
         self._tell = tell
@@ -45,6 +53,9 @@ class FakeGateway:
 
     def hear(self, purge: Mapping[str, Any]) -> None:
         say(f"heard {purge['tags']}")
+
+    def upstreams(self) -> list[dict[str, object]]:
+        return [{"upstream": "fake", "endpoint": "a:1", "state": "up", **_ROW}]
 
     async def purge(self, purge: Mapping[str, Any]) -> str:
         # In this order, so that nobody says "heard" before.

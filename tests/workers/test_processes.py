@@ -218,6 +218,14 @@ async def test_a_worker_that_cannot_start_ends_the_gateway(how, reason):
     assert re.search(rf"^gateway: worker [01] {reason}$", errors, re.MULTILINE)
 
 
+async def test_every_worker_is_asked_how_it_sees_the_upstreams():
+    async with serve(workers=2) as gateway:
+        await gateway.until_listening()
+        status, text = await gateway.admin("/upstreams")
+        rows = json.loads(text)["upstreams"]
+        assert (status, [(row["workers"], row["in_flight"]) for row in rows]) == (200, [({"up": 2}, 2)])
+
+
 async def test_a_purge_of_the_operators_is_carried_out_by_one_worker_and_heard_by_all():
     async with serve(workers=3) as gateway:
         await gateway.until_listening()

@@ -1,0 +1,35 @@
+"""Every endpoint of every service is restarted under load, then half of them are killed at once.
+
+`make rolling`: sixteen endpoint processes, two workers and their load want a machine of their own, so this is not among
+the tests of every change.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import until
+from tests.support.rolling import RECOVERY_S, stage
+
+pytestmark = [pytest.mark.parametrize("each_lane", ["fast"], indirect=True), pytest.mark.timeout(600)]
+
+MARGIN_S = 0.5
+"""What a probe, a request and the looking at journals may take on top of the health interval."""
+
+
+async def test_no_read_fails_and_everyone_is_back_within_the_health_interval(tmp_path: Path) -> None:
+    async with stage(tmp_path, services=4, endpoints=4, clients=64, workers=2) as s:
+        await until(lambda: s.load.succeeded > 1000)
+        recoveries = [await s.restart([endpoint], 0.5) for endpoint in s.endpoints]
+        rolled = s.load.succeeded
+        half = [endpoint for index, endpoint in enumerate(s.endpoints) if index % 2]
+        killed_s = await s.restart(half, 5.0)
+    print(
+        f"\nrolling restart of {len(s.endpoints)} endpoints: {rolled} reads, back after {min(recoveries):.2f} to "
+        f"{max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} reads, all back after "
+        f"{killed_s:.2f} s; failed reads: {len(s.load.failed)}; writes: {s.load.written} done, {s.load.lost} lost, "
+        f"{len(s.sent_twice())} sent twice"
+    )
+    assert s.load.failed == []
+    assert s.sent_twice() == []
+    assert max([*recoveries, killed_s]) <= RECOVERY_S + MARGIN_S
