@@ -379,6 +379,9 @@ class PluginServices(Protocol):
 class Plugin:
     """Base of all plugins. Define only the hooks that are needed: on_request, on_response, on_finish, body_transform,
     wrap_upstream, close (see `plugins/example.py`). The class attributes say how it stands in routes.yaml.
+
+    Another method is optional: `explain(exchange)`, asked only of exchanges that are explained, returns what the plugin
+    did as a mapping of JSON's types, with the `key` under which it counted or kept something; or None.
     """
 
     name: ClassVar[str]

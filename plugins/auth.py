@@ -78,6 +78,11 @@ class Auth(Plugin):
             if code.startswith(("token_", "api_key_", "keys_"))
         }
 
+    @property
+    def credential(self) -> str:
+        """What the identities of this profile say of themselves (`Identity.credential`)."""
+        return self._credential
+
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         """Know the caller. Waits only where a JWK set has to be fetched first."""
         known = exchange.identity

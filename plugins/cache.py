@@ -35,6 +35,7 @@ from gateway.plugin_api import (
     StoreDown,
     UpstreamCall,
 )
+from plugins.cache_explained import explain_key
 from plugins.cache_settings import CacheSettings, Policy
 from plugins.cache_warming import Warming
 
@@ -83,6 +84,7 @@ class Cache(Plugin):
             unknown = unknown_placeholder(tag, route.pattern, has_auth=has_auth)
             if unknown:
                 raise PolicyError(unknown, path=("tags", number))
+        self._policy = policy
         self._rules = policy.rules()
         self._group = f"{route.id}@{route.upstream or ''}"
         codings = getattr(route.policies.get("compress"), "codings", ())
@@ -150,6 +152,10 @@ class Cache(Plugin):
             exchange.scheme, exchange.authority, exchange.headers, is_trusted=exchange.is_trusted_peer
         )
         return scope, scheme, authority, exchange.path, exchange.query
+
+    def explain(self, exchange: Exchange) -> dict[str, object] | None:
+        """Under which key the reply is kept, and on what terms."""
+        return explain_key(self._policy, exchange, self._key(exchange), self._tags_of)
 
     def _choose(self, exchange: Exchange, variants: list[Variant]) -> Variant | None:
         vary: tuple[bytes, ...] | None = None

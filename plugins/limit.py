@@ -155,6 +155,21 @@ class Limit(Plugin):
             for name, value in lines:
                 replace(name, value)
 
+    def explain(self, exchange: Exchange) -> dict[str, Any]:
+        """Under which key an exchange was counted, and by what."""
+        identity = exchange.identity
+        plan = None if identity is None else identity.plan
+        rule = self._default if plan is None else self._plans.get(plan, self._default)
+        return {
+            "key": self._key(exchange),
+            "by": self._by,
+            "plan": rule.plan,
+            "windows": [f"{window.limit}/{_UNITS[window.period_ms][0]}" for window in rule.windows],
+            "cost": 0 if self._is_report else self._cost,
+            "concurrent": rule.concurrent,
+            "mode": "shadow" if self._is_shadow else "enforce",
+        }
+
     def _release(self, exchange: Exchange) -> None:
         key = exchange.state.pop(_HELD, None)
         if key is not None:

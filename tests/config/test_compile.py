@@ -186,7 +186,6 @@ def test_what_is_not_in_force_is_said_of_each_key() -> None:
         'routes.yaml:11:5: not_in_force: "balance: hash" is read and checked, but not yet in force; ' + instead,
         'routes.yaml:12:5: not_in_force: "hash_on" is read and checked, but not yet in force',
         'routes.yaml:18:3: not_in_force: "keep" is read and checked, but not yet in force',
-        'routes.yaml:19:1: not_in_force: "tests" is read and checked, but not yet in force',
     ]
 
 
