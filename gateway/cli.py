@@ -20,6 +20,7 @@ from gateway.core.scalars import parse_duration
 from gateway.demo import run_demo
 from gateway.development_token import Caller, make_token
 from gateway.explain.commands import fill_explain
+from gateway.explain.diff_command import fill_diff
 from gateway.explain.table_tests import run_table_tests
 from gateway.observe.log_format import log_to_stderr
 from gateway.proxy.aiohttp_lane import has_c_parser
@@ -72,6 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_routes(commands)
     _add_explain(commands)
+    fill_diff(commands.add_parser("diff", help="say what a change of a route table means, the riskiest first"))
     _add_token(commands)
     _add_worker(commands)
     return parser

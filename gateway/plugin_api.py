@@ -396,6 +396,11 @@ class Plugin:
     """Whether it always replies itself, so that the route has it instead of `to`."""
     required_hint: ClassVar[str] = ""
     """Set where each route must have the policy or say `none`: what to tell an operator who did neither."""
+    compare: ClassVar[Any] = None
+    """What a change of the policy means, for `gateway diff`: (old, new: core.changes.Side) -> Iterable[Change]; None:
+    told by the stage. compare_section: likewise of the top-level section.
+    """
+    compare_section: ClassVar[Any] = None
     is_in_force: ClassVar[bool] = True
     """False for a policy of the contract that this version only reads; `gateway check` says so."""
 

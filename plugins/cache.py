@@ -7,7 +7,7 @@ upstream and the others wait for it. Other policies name kept replies by their `
 """
 
 from collections.abc import Awaitable
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from gateway.core.body_copy import BodyCopy
 from gateway.core.cache_control import read_request
@@ -35,9 +35,9 @@ from gateway.plugin_api import (
     StoreDown,
     UpstreamCall,
 )
-from plugins.cache_explained import explain_key
 from plugins.cache_settings import CacheSettings, Policy
 from plugins.cache_warming import Warming
+from plugins.cache_words import compare_cache, explain_key
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
 # The uses are in order: up to this one the reply may be used at once.
@@ -71,6 +71,7 @@ class Cache(Plugin):
     name = "cache"
     stage = Stage.CACHE
     Policy = Policy
+    compare: ClassVar[Any] = compare_cache
 
     def __init__(self, policy: CacheSettings, route: RouteInfo, services: PluginServices) -> None:
         has_auth = "auth" in route.policies
@@ -81,8 +82,7 @@ class Cache(Plugin):
         if not has_auth and policy.scope in {"tenant", "user"}:
             raise PolicyError(f"with `auth: none` there is no {policy.scope} to tell apart", path=("scope",))
         for number, tag in enumerate(policy.tags):
-            unknown = unknown_placeholder(tag, route.pattern, has_auth=has_auth)
-            if unknown:
+            if unknown := unknown_placeholder(tag, route.pattern, has_auth=has_auth):
                 raise PolicyError(unknown, path=("tags", number))
         self._policy = policy
         self._rules = policy.rules()

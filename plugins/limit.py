@@ -31,6 +31,7 @@ from gateway.plugin_api import (
     Stage,
     StoreDown,
 )
+from plugins.limit_changes import compare_limit, compare_plans
 from plugins.limit_settings import LimitPolicy, LimitSettings, PlanSettings
 
 _UNITS = {1_000: ("s", "second"), 60_000: ("min", "minute"), 3_600_000: ("h", "hour"), 86_400_000: ("d", "day")}
@@ -78,6 +79,8 @@ class Limit(Plugin):
     Policy = LimitPolicy
     section_name = "plans"
     Section: ClassVar[Any] = dict[Id, PlanSettings]
+    compare: ClassVar[Any] = compare_limit
+    compare_section: ClassVar[Any] = compare_plans
 
     on_finish: Callable[[Exchange], None]
     """Only where requests under way are counted: elsewhere a request would pay for it."""
