@@ -19,6 +19,9 @@ from gateway.config.tls import TlsInvalid, read_tls
 from gateway.core.scalars import parse_duration
 from gateway.demo import run_demo
 from gateway.development_token import Caller, make_token
+from gateway.explain.commands import fill_explain
+from gateway.explain.diff_command import fill_diff
+from gateway.explain.table_tests import run_table_tests
 from gateway.observe.log_format import log_to_stderr
 from gateway.proxy.aiohttp_lane import has_c_parser
 from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
@@ -69,6 +72,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     _add_check(commands)
     _add_routes(commands)
+    _add_explain(commands)
+    fill_diff(commands.add_parser("diff", help="say what a change of a route table means, the riskiest first"))
     _add_token(commands)
     _add_worker(commands)
     return parser
@@ -189,6 +194,8 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _check(found: argparse.Namespace) -> int:
     snapshot = check_table(found.config)
+    if failed := run_table_tests(load_table(found.config)):
+        raise TableInvalid(failed)
     for warning in snapshot.warnings:
         print(f"{warning}")
     print(f"{found.config}: good; {len(snapshot.routes)} routes, version {snapshot.version}")
@@ -206,6 +213,12 @@ def _routes(found: argparse.Namespace) -> int:
     rows = [row.as_dict() for row in describe_routes(check_table(found.config))]
     print(json.dumps(rows, indent=2) if found.json else text_table(rows), end="\n" if found.json else "")
     return 0
+
+
+def _add_explain(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("explain", help="say what becomes of a request, and why")
+    _add_config(parser)
+    fill_explain(parser, _duration)
 
 
 def _add_token(commands: "argparse._SubParsersAction[_Parser]") -> None:

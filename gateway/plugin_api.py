@@ -379,6 +379,9 @@ class PluginServices(Protocol):
 class Plugin:
     """Base of all plugins. Define only the hooks that are needed: on_request, on_response, on_finish, body_transform,
     wrap_upstream, close (see `plugins/example.py`). The class attributes say how it stands in routes.yaml.
+
+    Another method is optional: `explain(exchange)`, asked only of exchanges that are explained, returns what the plugin
+    did as a mapping of JSON's types, with the `key` under which it counted or kept something; or None.
     """
 
     name: ClassVar[str]
@@ -393,6 +396,11 @@ class Plugin:
     """Whether it always replies itself, so that the route has it instead of `to`."""
     required_hint: ClassVar[str] = ""
     """Set where each route must have the policy or say `none`: what to tell an operator who did neither."""
+    compare: ClassVar[Any] = None
+    """What a change of the policy means, for `gateway diff`: (old, new: core.changes.Side) -> Iterable[Change]; None:
+    told by the stage. compare_section: likewise of the top-level section.
+    """
+    compare_section: ClassVar[Any] = None
     is_in_force: ClassVar[bool] = True
     """False for a policy of the contract that this version only reads; `gateway check` says so."""
 

@@ -15,6 +15,7 @@ from gateway.core.errors import ADDRESS_REFUSED, MODULE_NOT_LICENSED, SCOPE_MISS
 from gateway.core.scalars import Settings
 from gateway.core.tokens import is_scope
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage
+from plugins.allow_changes import compare_allow
 
 ADDRESSES_REMEMBERED_MAX = 4096
 
@@ -53,6 +54,7 @@ class Allow(Plugin):
     name = "allow"
     stage = Stage.ADMISSION
     Policy = Annotated[AllowSettings, BeforeValidator(_read_short)]
+    compare = compare_allow
 
     def __init__(self, policy: AllowSettings, route: RouteInfo, services: PluginServices) -> None:
         for key in ("scopes", "modules"):

@@ -37,6 +37,7 @@ from gateway.core.tokens import (
     parse_token,
 )
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage
+from plugins.auth_changes import compare_auth, compare_profiles
 from plugins.auth_settings import ApiKeySettings, JwtSettings, NamedKey, Profile
 
 REMEMBERED_MAX = 16_384
@@ -59,6 +60,8 @@ class Auth(Plugin):
     Policy = Id
     section_name = "auth"
     Section: ClassVar[Any] = dict[Id, Profile]
+    compare: ClassVar[Any] = compare_auth
+    compare_section: ClassVar[Any] = compare_profiles
     required_hint = "name a profile or write `auth: none`"
 
     def __init__(self, policy: str, route: RouteInfo, services: PluginServices) -> None:
@@ -77,6 +80,11 @@ class Auth(Plugin):
             for code in ERRORS
             if code.startswith(("token_", "api_key_", "keys_"))
         }
+
+    @property
+    def credential(self) -> str:
+        """What the identities of this profile say of themselves (`Identity.credential`)."""
+        return self._credential
 
     def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
         """Know the caller. Waits only where a JWK set has to be fetched first."""

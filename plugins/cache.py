@@ -7,7 +7,7 @@ upstream and the others wait for it. Other policies name kept replies by their `
 """
 
 from collections.abc import Awaitable
-from typing import Final
+from typing import Any, ClassVar, Final
 
 from gateway.core.body_copy import BodyCopy
 from gateway.core.cache_control import read_request
@@ -37,6 +37,7 @@ from gateway.plugin_api import (
 )
 from plugins.cache_settings import CacheSettings, Policy
 from plugins.cache_warming import Warming
+from plugins.cache_words import compare_cache, explain_key
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
 # The uses are in order: up to this one the reply may be used at once.
@@ -73,6 +74,7 @@ class Cache(Plugin):
     name = "cache"
     stage = Stage.CACHE
     Policy = Policy
+    compare: ClassVar[Any] = compare_cache
 
     def __init__(self, policy: CacheSettings, route: RouteInfo, services: PluginServices) -> None:
         has_auth = "auth" in route.policies
@@ -83,9 +85,9 @@ class Cache(Plugin):
         if not has_auth and policy.scope in {"tenant", "user"}:
             raise PolicyError(f"with `auth: none` there is no {policy.scope} to tell apart", path=("scope",))
         for number, tag in enumerate(policy.tags):
-            unknown = unknown_placeholder(tag, route.pattern, has_auth=has_auth)
-            if unknown:
+            if unknown := unknown_placeholder(tag, route.pattern, has_auth=has_auth):
                 raise PolicyError(unknown, path=("tags", number))
+        self._policy = policy
         self._rules = policy.rules()
         self._group = f"{route.id}@{route.upstream or ''}"
         codings = getattr(route.policies.get("compress"), "codings", ())
@@ -159,6 +161,10 @@ class Cache(Plugin):
         if exchange.is_trusted_peer:
             scheme, authority = origin_of(scheme, authority, exchange.headers, is_trusted=True)
         return scope, scheme, authority, exchange.path, exchange.query
+
+    def explain(self, exchange: Exchange) -> dict[str, object] | None:
+        """Under which key the reply is kept, and on what terms."""
+        return explain_key(self._policy, exchange, self._key(exchange), self._tags_of)
 
     def _choose(self, exchange: Exchange, variants: list[Variant]) -> Variant | None:
         vary: tuple[bytes, ...] | None = None

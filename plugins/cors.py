@@ -14,6 +14,7 @@ from gateway.core.errors import ORIGIN_REFUSED, GatewayError
 from gateway.core.headers import Headers, add_to_vary, is_token
 from gateway.core.scalars import Duration, Settings
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Reply, RouteInfo, Stage
+from plugins.cors_changes import compare_cors
 
 _ORIGIN = re.compile(r"(https?)://(\*\.)?((?:[a-z0-9-]+\.)*[a-z0-9-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?")
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
@@ -75,6 +76,7 @@ class Cors(Plugin):
     name = "cors"
     stage = Stage.EDGE
     Policy = Annotated[CorsSettings, BeforeValidator(_read_short)]
+    compare = compare_cors
 
     def __init__(self, policy: CorsSettings, route: RouteInfo, services: PluginServices) -> None:
         self._is_any_origin = "*" in policy.origins

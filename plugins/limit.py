@@ -31,6 +31,7 @@ from gateway.plugin_api import (
     Stage,
     StoreDown,
 )
+from plugins.limit_changes import compare_limit, compare_plans
 from plugins.limit_settings import LimitPolicy, LimitSettings, PlanSettings
 
 _UNITS = {1_000: ("s", "second"), 60_000: ("min", "minute"), 3_600_000: ("h", "hour"), 86_400_000: ("d", "day")}
@@ -80,6 +81,8 @@ class Limit(Plugin):
     Policy = LimitPolicy
     section_name = "plans"
     Section: ClassVar[Any] = dict[Id, PlanSettings]
+    compare: ClassVar[Any] = compare_limit
+    compare_section: ClassVar[Any] = compare_plans
 
     on_finish: Callable[[Exchange], None]
     """Only where requests under way are counted: elsewhere a request would pay for it."""
@@ -157,6 +160,21 @@ class Limit(Plugin):
             headers = reply.headers
             for line in lines:
                 headers.set(line[0], line[1])
+
+    def explain(self, exchange: Exchange) -> dict[str, Any]:
+        """Under which key an exchange was counted, and by what."""
+        identity = exchange.identity
+        plan = None if identity is None else identity.plan
+        rule = self._default if plan is None else self._plans.get(plan, self._default)
+        return {
+            "key": self._key(exchange),
+            "by": self._by,
+            "plan": rule.plan,
+            "windows": [f"{window.limit}/{_UNITS[window.period_ms][0]}" for window in rule.windows],
+            "cost": 0 if self._is_report else self._cost,
+            "concurrent": rule.concurrent,
+            "mode": "shadow" if self._is_shadow else "enforce",
+        }
 
     def _release(self, exchange: Exchange) -> None:
         key = exchange.state.pop(_HELD, None)

@@ -238,6 +238,8 @@ def test_a_served_table_takes_its_own_tokens_and_ends_on_sigterm(served: Served,
     status, problem = get(f"{served.url}/closed")
     assert (status, json.loads(problem)["code"]) == (401, "token_missing")
     assert get(f"{served.admin_url}/readyz")[0] == 200
+    status, body = get(f"{served.admin_url}/explain?method=GET&url=/closed&tenant=t1&scopes=a.read")
+    assert (status, json.loads(body)["outcome"]["code"]) == (200, "module_not_licensed")
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(30) == 0
     log = served.access_log.read_text()

@@ -74,8 +74,9 @@ def test_the_error_shown_has_the_members_of_its_kind() -> None:
 
 
 def test_commands_hooks_identity_headers_and_files_are_those_that_there_are() -> None:
+    needed = {"token": ["--tenant", "t"], "explain": ["GET", "/"], "diff": ["old.yaml", "new.yaml"]}
     for command in re.findall(r"^\| `gateway ([a-z]+)", README, re.MULTILINE):
-        rest = ["--tenant", "t"] if command == "token" else []
+        rest = needed.get(command, [])
         assert make_parser().parse_args([command, *rest]).run is not None
     flags = set(re.findall(r"`(--[a-z-]+)`", README.split("| `gateway serve` |")[1].splitlines()[0]))
     assert {

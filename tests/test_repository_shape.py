@@ -30,6 +30,9 @@ TESTED_ELSEWHERE = {
     "gateway/config/model.py": "tests/config/test_load_mistakes.py",
     "gateway/config/problems.py": "tests/config/test_load_mistakes.py",
     "gateway/config/translate.py": "tests/config/test_load_mistakes.py",
+    "gateway/config/http_words.py": "tests/config/test_load_mistakes.py",
+    # by the tests that the table itself has,
+    "gateway/config/table_test.py": "tests/explain/test_table_tests.py",
     # by what it shows of secrets,
     "gateway/config/describe.py": "tests/config/test_secrets_stay_secret.py",
     "gateway/config/references.py": "tests/config/test_secrets_stay_secret.py",
@@ -39,6 +42,13 @@ TESTED_ELSEWHERE = {
     # ... all stores of replies have one suite.
     "gateway/stores/memory_replies.py": "tests/stores/test_reply_stores.py",
     "gateway/stores/redis_replies.py": "tests/stores/test_reply_stores.py",
+    # ... what a change means is tested as an operator reads it.
+    "plugins/allow_changes.py": "tests/explain/test_diff_policies.py",
+    "plugins/auth_changes.py": "tests/explain/test_diff_policies.py",
+    "plugins/cache_words.py": "tests/explain/test_diff_policies.py",
+    "plugins/cors_changes.py": "tests/explain/test_diff_policies.py",
+    "plugins/limit_changes.py": "tests/explain/test_diff_policies.py",
+    "gateway/core/changes.py": "tests/explain/test_diff_policies.py",
     # ... what stands under a key is tested with the plugin that owns the key.
     "plugins/auth_settings.py": "tests/plugins/test_auth.py",
     "plugins/limit_settings.py": "tests/plugins/test_limit.py",

@@ -38,6 +38,11 @@ class AdminView(Protocol):
     async def upstreams(self) -> tuple[Reports, int]:
         """What each worker sees of the endpoints, and how many workers did not say."""
 
+    async def explain(self, query: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
+        """What becomes of a request under the table in force. query: names and values of `/explain`. Raises ValueError
+        where that is no request.
+        """
+
     async def purge(self, purge: Mapping[str, Any]) -> str:
         """Drop kept replies everywhere; purge: `core.kept_replies.Purge` as a mapping. Returns why that is not done
         yet, "" where it is.
@@ -49,8 +54,8 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 def make_admin_app(view: AdminView) -> web.Application:
     """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes,
-    /upstreams and /cache (text tables where `Accept: text/plain` asks for it), POST /cache/purge, and / listing them.
-    Errors are problem+json (RFC 9457).
+    /upstreams and /cache (text tables where `Accept: text/plain` asks for it), /explain?method=GET&url=/a/path,
+    POST /cache/purge, and / listing them. Errors are problem+json (RFC 9457).
     """
 
     async def healthz(request: web.Request) -> web.Response:
@@ -89,6 +94,12 @@ def make_admin_app(view: AdminView) -> web.Application:
             return _problem(503, "Not purged everywhere yet", failure)
         return web.json_response({"purged": wanted._asdict()})
 
+    async def explain(request: web.Request) -> web.Response:
+        try:
+            return web.json_response(await view.explain({name: request.query.getall(name) for name in request.query}))
+        except ValueError as error:
+            return _problem(400, "Not a request", str(error))
+
     async def index(request: web.Request) -> web.Response:
         return web.Response(text=_INDEX, content_type="text/html")
 
@@ -101,6 +112,7 @@ def make_admin_app(view: AdminView) -> web.Application:
     app.router.add_get("/routes", routes)
     app.router.add_get("/upstreams", upstreams)
     app.router.add_get("/cache", cache)
+    app.router.add_get("/explain", explain)
     app.router.add_post("/cache/purge", purge)
     return app
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gateway.config.model import TableTest
 from gateway.config.problems import either, suggest
+from gateway.config.table_test import TableTest
 from gateway.config.translate import Path, Translator
 from gateway.config.tree import Node
 from gateway.plugin_api import Plugin
@@ -74,7 +74,7 @@ def warn_not_in_force(root: Node, translator: Translator, plugins: Sequence[type
     """Say of each key that is read and checked only: nothing of a table is ignored in silence."""
     later = {plugin.name for plugin in plugins if not plugin.is_in_force}
     later_sections = {plugin.section_name for plugin in plugins if not plugin.is_in_force}
-    paths: list[Path] = [(name,) for name in root.value if name == "tests" or name in later_sections]
+    paths: list[Path] = [(name,) for name in root.value if name in later_sections]
     paths += [("defaults", name) for name in _mapping(root, "defaults") if name in later]
     for name, upstream in _mapping(root, "upstreams").items():
         keys = upstream.value if isinstance(upstream.value, dict) else {}

@@ -173,7 +173,7 @@ class _Compiler:
     def _router(self, routes: Sequence[tuple[LoadedRoute, CompiledRoute]]) -> Router[CompiledRoute] | None:
         paths = {compiled.position: route.path for route, compiled in routes}
         try:
-            return Router.build(_rule(route.settings.match, compiled) for route, compiled in routes)
+            return Router.build(rule_of(route.settings.match, compiled) for route, compiled in routes)
         except RouteTies as error:
             for one, other, witness in error.ties:
                 self._translator.add(
@@ -185,7 +185,8 @@ class _Compiler:
             return None
 
 
-def _rule(match: Match, compiled: CompiledRoute) -> Rule[CompiledRoute]:
+def rule_of(match: Match, compiled: CompiledRoute) -> Rule[CompiledRoute]:
+    """What the router is told of a route."""
     return Rule(
         id=compiled.info.id,
         pattern=parse_pattern(match.path),

@@ -25,13 +25,13 @@ from gateway.config.model import (
     IdentitySection,
     Route,
     Table,
-    TableTest,
     Upstream,
     Version,
 )
 from gateway.config.problems import Problem, TableInvalid, in_order, suggest
 from gateway.config.references import References
 from gateway.config.source import FindFiles, ReadFile, Source, read_text
+from gateway.config.table_test import TableTest
 from gateway.config.translate import Path, Translator
 from gateway.config.tree import Node, locate
 from gateway.core.scalars import Id

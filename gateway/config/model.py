@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from gateway.config.http_words import METHODS, HeaderName, invalid
+from gateway.config.table_test import TableTest
 from gateway.config.upstream_tls import UpstreamTls
-from gateway.core.headers import is_token
+from gateway.core.explain_token import KEY_SIZE_MIN
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
 from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
@@ -22,15 +23,9 @@ from gateway.core.store_url import parse_store_url
 from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _HASH_ON = re.compile(r"tenant|user|ip|(header|cookie):[A-Za-z0-9_-]+")
 _RETRY_ON = ("connect", "reset", "timeout")
-
-
-def _invalid(message: str, code: str = "invalid_value") -> PydanticCustomError:
-    # Through the context, because the template itself may hold no braces.
-    return PydanticCustomError(code, "{message}", {"message": message})
 
 
 def _listed(value: Any) -> Any:
@@ -39,13 +34,13 @@ def _listed(value: Any) -> Any:
 
 def _positive(value: float | None) -> float | None:
     if value == 0:
-        raise _invalid("0 would be over at once; write none where there is to be no limit")
+        raise invalid("0 would be over at once; write none where there is to be no limit")
     return value
 
 
 def _positive_size(value: int) -> int:
     if value == 0:
-        raise _invalid("0B would refuse every request")
+        raise invalid("0B would refuse every request")
     return value
 
 
@@ -53,7 +48,7 @@ def _network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError:
-        raise _invalid(f'"{value}" is not a network: write it like 10.0.0.0/8, 127.0.0.1/32 or ::1/128') from None
+        raise invalid(f'"{value}" is not a network: write it like 10.0.0.0/8, 127.0.0.1/32 or ::1/128') from None
     return value
 
 
@@ -61,53 +56,47 @@ def _pattern(value: str) -> str:
     try:
         parse_pattern(value)
     except ValueError as error:
-        raise _invalid(str(error), "bad_path") from None
+        raise invalid(str(error), "bad_path") from None
     return value
 
 
 def _plain_path(value: str) -> str:
     if not value.startswith("/") or value.endswith("/"):
-        raise _invalid(f'"{value}" must start with / and not end with it, like /api/v1', "bad_path")
+        raise invalid(f'"{value}" must start with / and not end with it, like /api/v1', "bad_path")
     try:
         is_normal = normal_form(value) == value and not set("{}*") & set(value)
     except PathNotCanonical as error:
-        raise _invalid(f'"{value}" has {error.reason}', "bad_path") from None
+        raise invalid(f'"{value}" has {error.reason}', "bad_path") from None
     if not is_normal:
-        raise _invalid(f'"{value}" must be plain text, without parameters and as it stands in a URL', "bad_path")
+        raise invalid(f'"{value}" must be plain text, without parameters and as it stands in a URL', "bad_path")
     return value
 
 
 def _template(value: str) -> str:
     if value.endswith("*"):
-        raise _invalid(f'"{value}": a path template has no *; use strip and prefix to keep the rest', "bad_path")
+        raise invalid(f'"{value}": a path template has no *; use strip and prefix to keep the rest', "bad_path")
     if ":int}" in value:
-        raise _invalid(f'"{value}": a path template names parameters only, like {{id}}', "bad_path")
+        raise invalid(f'"{value}": a path template names parameters only, like {{id}}', "bad_path")
     return _pattern(value)
 
 
 def _method(value: str) -> str:
     if value not in METHODS:
         hint = f'write "{value.upper()}"' if value.upper() in METHODS else f"known: {', '.join(METHODS)}"
-        raise _invalid(f'"{value}" is not a method; {hint}', "unknown_method")
+        raise invalid(f'"{value}" is not a method; {hint}', "unknown_method")
     return value
 
 
 def _host(value: str) -> str:
     host = value.lower()
     if not _HOST.fullmatch(host):
-        raise _invalid(f'"{value}" is not a host: write it like api.example.com or *.example.com, without a port')
+        raise invalid(f'"{value}" is not a host: write it like api.example.com or *.example.com, without a port')
     return host
-
-
-def _header_name(value: str) -> str:
-    if not value.isascii() or not is_token(value.encode()):
-        raise _invalid(f'"{value}" is not a header name')
-    return value.lower()
 
 
 def _hash_on(value: str) -> str:
     if not _HASH_ON.fullmatch(value):
-        raise _invalid(f'"{value}" is not one of tenant, user, ip, header:NAME, cookie:NAME')
+        raise invalid(f'"{value}" is not one of tenant, user, ip, header:NAME, cookie:NAME')
     return value
 
 
@@ -115,14 +104,20 @@ def _store(value: str) -> str:
     try:
         parse_store_url(value)
     except ValueError as error:
-        raise _invalid(str(error)) from None
+        raise invalid(str(error)) from None
+    return value
+
+
+def _explain_key(value: SecretStr) -> SecretStr:
+    if len(value.get_secret_value()) < KEY_SIZE_MIN:
+        raise invalid(f"the key needs {KEY_SIZE_MIN} characters at least, such as those of openssl rand -hex 16")
     return value
 
 
 def _retry_cause(value: Any) -> str:
     cause = str(value)
     if cause not in _RETRY_ON and not re.fullmatch(r"5\d\d", cause):
-        raise _invalid(f'"{cause}" is not a cause to retry; write connect, reset, timeout or a status of 500 to 599')
+        raise invalid(f'"{cause}" is not a cause to retry; write connect, reset, timeout or a status of 500 to 599')
     return cause
 
 
@@ -134,7 +129,6 @@ PatternText = Annotated[str, AfterValidator(_pattern)]
 PlainPath = Annotated[str, AfterValidator(_plain_path)]
 TemplateText = Annotated[str, AfterValidator(_template)]
 Method = Annotated[str, AfterValidator(_method)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
 Predicate = Annotated[
     str | None, BeforeValidator(lambda value: None if value == "*" else value if isinstance(value, str) else str(value))
 ]
@@ -184,6 +178,10 @@ class GatewaySection(Settings):
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
     cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
+    explain_key: Annotated[SecretStr, AfterValidator(_explain_key)] | None = Field(
+        None,
+        description="The secret that signs X-Gateway-Explain; left out: no live request is explained.",
+    )
 
 
 class IdentitySection(Settings):
@@ -217,7 +215,7 @@ class Endpoint(Settings):
         except ValueError:
             is_origin = False
         if not is_origin or parts.username is not None or not re.fullmatch(r"[a-z]+://[^/?#\s]+/?", value):
-            raise _invalid("an endpoint is http://host:port or https://host:port, with no path, query or password")
+            raise invalid("an endpoint is http://host:port or https://host:port, with no path, query or password")
         return value.removesuffix("/")
 
     @property
@@ -297,7 +295,7 @@ class Upstream(Settings):
     def _are_different(cls, value: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         for index, endpoint in enumerate(value):
             if endpoint.url in [other.url for other in value[:index]]:
-                raise _invalid(
+                raise invalid(
                     "the same endpoint stands twice; use weight to give it a larger share", "duplicate_endpoint"
                 )
         return value
@@ -307,7 +305,7 @@ class Upstream(Settings):
     def _has_use(cls, value: UpstreamTls | None, info: ValidationInfo) -> UpstreamTls | None:
         plain = [endpoint.url for endpoint in info.data.get("endpoints", ()) if not endpoint.is_tls]
         if value is not None and plain:
-            raise _invalid(f'tls has nothing to do with "{plain[0]}"; write https://', "invalid_tls")
+            raise invalid(f'tls has nothing to do with "{plain[0]}"; write https://', "invalid_tls")
         return value
 
 
@@ -352,9 +350,9 @@ class Rewrite(Settings):
     @model_validator(mode="after")
     def _says_one_thing(self) -> "Rewrite":
         if self.path is not None and (self.strip or self.prefix):
-            raise _invalid("path replaces the whole path, so strip and prefix have nothing to do beside it")
+            raise invalid("path replaces the whole path, so strip and prefix have nothing to do beside it")
         if self.path is self.strip is self.prefix is None:
-            raise _invalid("write strip, prefix or path, or none to leave the path alone")
+            raise invalid("write strip, prefix or path, or none to leave the path alone")
         return self
 
 
@@ -407,62 +405,6 @@ class Route(Settings):
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")
     body_max: Size | None = Field(None, description="The largest request body.")
-
-
-class Caller(Settings):
-    """`as` of a test: who asks."""
-
-    tenant: str | None = Field(None, description="The tenant.")
-    user: str | None = Field(None, description="The user.")
-    plan: str | None = Field(None, description="The plan.")
-    scopes: tuple[str, ...] = Field((), description="The granted scopes.")
-    claims: Mapping[str, Any] = Field(default_factory=dict, description="Further claims of the token.")
-
-
-class Expectation(Settings):
-    """`expect` of a test: what must come of it."""
-
-    status: int | None = Field(None, ge=100, le=599, description="The status of the reply.")
-    code: str | None = Field(None, description="The code of the error.")
-    route: str | None = Field(None, description="The route that serves it.")
-    upstream: str | None = Field(None, description="The upstream it goes to.")
-    upstream_path: str | None = Field(None, description="The path that the upstream sees.")
-
-    @model_validator(mode="after")
-    def _says_something(self) -> "Expectation":
-        if not self.model_fields_set:
-            raise _invalid("expect at least one of status, code, route, upstream, upstream_path")
-        return self
-
-
-TestPath = Annotated[str, Field(pattern="^/")]
-
-
-class TableTest(Settings):
-    """One request of `tests` and what must come of it. Exactly one method key, its value the path."""
-
-    get: TestPath | None = Field(None, description="GET this path.")
-    head: TestPath | None = Field(None, description="HEAD this path.")
-    post: TestPath | None = Field(None, description="POST to this path.")
-    put: TestPath | None = Field(None, description="PUT to this path.")
-    patch: TestPath | None = Field(None, description="PATCH this path.")
-    delete: TestPath | None = Field(None, description="DELETE this path.")
-    options: TestPath | None = Field(None, description="OPTIONS of this path.")
-    as_: Caller | None = Field(None, alias="as", description="Who asks; nobody where left out.")
-    headers: Mapping[HeaderName, str] = Field(default_factory=dict, description="Headers of the request.")
-    body: Any = Field(None, description="The body: text as it is, anything else as JSON.")
-    expect: Expectation = Field(description="What must come of it.")
-
-    @model_validator(mode="after")
-    def _has_one_method(self) -> "TableTest":
-        if len([name for name in METHODS if getattr(self, name.lower()) is not None]) != 1:
-            raise _invalid("a test has one method with its path, like get: /api/v1/crm/contacts")
-        return self
-
-    @property
-    def request(self) -> tuple[str, str]:
-        """Method and target."""
-        return next((name, path) for name in METHODS if (path := getattr(self, name.lower())) is not None)
 
 
 Version = Literal[1]

@@ -10,6 +10,7 @@ a request's whole block of them: a known block costs 0.3 us, one of eight known 
 import re
 from typing import Final
 
+from gateway.core.explain_token import EXPLAIN_HEADER
 from gateway.core.headers import NOT_RETURNED, HeaderBlock, HeaderLine, Headers
 from gateway.core.memo import Memo
 from gateway.core.reply_framing import HEADER_COUNT_MAX
@@ -32,6 +33,8 @@ _NOT_PLAIN: Final = frozenset(
         b"http2-settings",
         b"proxy-connection",
         b"sec-websocket-key1",
+        # Whoever asks what became of a request can wait for the complete lane; the others pay nothing.
+        EXPLAIN_HEADER,
     }
 )
 

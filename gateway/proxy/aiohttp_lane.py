@@ -7,6 +7,7 @@ of a client is `client_connection.py`'s affair.
 
 import asyncio
 import re
+import time
 from collections.abc import Callable
 from time import monotonic
 
@@ -16,12 +17,14 @@ from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
+from gateway.core.explain_token import EXPLAIN_HEADER
 from gateway.core.headers import Headers
 from gateway.core.request_framing import HeadRules, is_host
 from gateway.core.throughput import LeastThroughput
 from gateway.plugin_api import Exchange, Reply
 from gateway.proxy.client_connection import SENT, SENT_CLOSE, BodyRefused, ClientConnection, Sent
 from gateway.proxy.error_reply import error_reply
+from gateway.proxy.explained import asks_to_explain, explain_in
 from gateway.proxy.heads import has_no_body, reply_head, strip_connection_options
 from gateway.proxy.lane import LaneParts, body_too_slow, last_chunk, send_stream
 from gateway.proxy.request_body import RequestBody
@@ -93,7 +96,10 @@ class AiohttpLane:
             except GatewayError as error:
                 reply = exchange.reply = error_reply(error, exchange)
             else:
-                reply = await pipeline.handle(exchange)
+                if EXPLAIN_HEADER in exchange.headers:
+                    reply = await self._handle_explained(exchange)
+                else:
+                    reply = await pipeline.handle(exchange)
             return await self._send(exchange, reply, message, request.content, connection)
         except (ConnectionError, asyncio.CancelledError):
             exchange.outcome = exchange.outcome or ("client_slow" if connection.is_cut_off else "client_gone")
@@ -112,6 +118,15 @@ class AiohttpLane:
             if isinstance(reply, SwitchingReply) and exchange.outcome in ("client_gone", "client_slow"):
                 reply.abandon()
             pipeline.finish(exchange)
+
+    async def _handle_explained(self, exchange: Exchange) -> Reply:
+        pipeline = self.parts.pipeline
+        snapshot = pipeline.snapshot
+        is_asked = asks_to_explain(exchange, snapshot, time.time())
+        reply = await pipeline.handle(exchange)
+        if is_asked:
+            explain_in(exchange, reply, snapshot.version)
+        return reply
 
     def _read_head(self, exchange: Exchange, message: RawRequestMessage, connection: ClientConnection) -> None:
         """What RFC 9112 section 3 asks of a request head, beyond what the parser has seen to. Raises GatewayError."""

@@ -55,6 +55,11 @@ class Pipeline:
         self._loop = loop
         self._record = record
 
+    @property
+    def snapshot(self) -> Snapshot:
+        """The table in force."""
+        return self._current.snapshot
+
     async def handle(self, exchange: Exchange, pending: Pending = None, *, is_entered: bool = False) -> Reply:
         """The reply; its body may still be moving. Raises nothing but CancelledError (the client went away).
 
@@ -83,7 +88,7 @@ class Pipeline:
         """
         snapshot, forwarder = self._current.serving
         try:
-            route = self._match(exchange, snapshot)
+            route = match_route(exchange, snapshot)
         except GatewayError as error:
             route = snapshot.fallback
             exchange.refusal = error
@@ -188,34 +193,36 @@ class Pipeline:
             return self._failed(exchange, "a body transform failed")
         return reply
 
-    def _match(self, exchange: Exchange, snapshot: Snapshot) -> CompiledRoute:
-        raw_path, _, exchange.query = exchange.target.partition("?")
-        try:
-            exchange.path = normal_form(raw_path)
-        except PathNotCanonical as reason:
-            raise GatewayError(errors.PATH_NOT_CANONICAL, str(reason)) from None
-        method = exchange.method
-        if method == "OPTIONS":
-            # A CORS preflight asks about another method; that method's route answers it (Fetch standard, 4.8).
-            asked = exchange.headers.get(b"access-control-request-method")
-            if asked is not None and b"origin" in exchange.headers:
-                method = asked.decode("latin-1")
-        found = snapshot.router.match(method, exchange.authority, exchange.path, exchange.headers, exchange.query)
-        if isinstance(found, Found):
-            exchange.params = found.params
-            route: CompiledRoute = found.target
-            return route
-        if found.allowed:
-            allowed = ", ".join(sorted(found.allowed))
-            raise GatewayError(
-                errors.METHOD_NOT_ALLOWED,
-                f"{exchange.method} is not served here; allowed: {allowed}",
-                headers=[(b"allow", allowed.encode())],
-            )
-        raise GatewayError(errors.NO_ROUTE, "No route serves this path")
-
     async def _run_in_thread(self, function: Callable[..., T], *args: Any) -> T:
         return await self._loop.run_in_executor(None, function, *args)
+
+
+def match_route(exchange: Exchange, snapshot: Snapshot) -> CompiledRoute:
+    """The route that serves a request; sets its path, query and params. Raises GatewayError where there is none."""
+    raw_path, _, exchange.query = exchange.target.partition("?")
+    try:
+        exchange.path = normal_form(raw_path)
+    except PathNotCanonical as reason:
+        raise GatewayError(errors.PATH_NOT_CANONICAL, str(reason)) from None
+    method = exchange.method
+    if method == "OPTIONS":
+        # A CORS preflight asks about another method; that method's route answers it (Fetch standard, 4.8).
+        asked = exchange.headers.get(b"access-control-request-method")
+        if asked is not None and b"origin" in exchange.headers:
+            method = asked.decode("latin-1")
+    found = snapshot.router.match(method, exchange.authority, exchange.path, exchange.headers, exchange.query)
+    if isinstance(found, Found):
+        exchange.params = found.params
+        route: CompiledRoute = found.target
+        return route
+    if found.allowed:
+        allowed = ", ".join(sorted(found.allowed))
+        raise GatewayError(
+            errors.METHOD_NOT_ALLOWED,
+            f"{exchange.method} is not served here; allowed: {allowed}",
+            headers=[(b"allow", allowed.encode())],
+        )
+    raise GatewayError(errors.NO_ROUTE, "No route serves this path")
 
 
 def _unwinding(exchange: Exchange) -> Unwinding:

@@ -18,6 +18,7 @@ from aiohttp import web
 
 from gateway.admin.app import make_admin_app
 from gateway.config.settings import ServeSettings, TableSources, TlsSettings
+from gateway.explain.live_table import LiveTable
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
 from gateway.observe.metrics_reader import MetricsReader
@@ -129,6 +130,7 @@ class _Supervisor:
     ) -> None:
         self._settings = settings
         self._sources = sources
+        self._live_table = LiveTable()
         self._description = description
         self._announce = announce
         self._command = command
@@ -165,6 +167,9 @@ class _Supervisor:
 
     def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
         return self._reader.samples(name)
+
+    async def explain(self, query: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
+        return await self._live_table.explain(self._sources, query)
 
     async def purge(self, purge: Mapping[str, Any]) -> str:
         """One worker carries it out and tells the store, which tells all; without a shared one, it tells us."""

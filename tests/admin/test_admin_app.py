@@ -31,6 +31,11 @@ class View:
         numbers = ("in_rotation", "in_flight", "open", "idle", "waiting", "ejections", "failures", "weight")
         return [[{**row, **dict.fromkeys(numbers, 1)}]], self.silent
 
+    async def explain(self, query):
+        if "url" not in query:
+            raise ValueError("url is missing")
+        return {"asked": dict(query)}
+
     async def purge(self, purge):
         self.purged.append(purge)
         return self.failure
@@ -163,3 +168,20 @@ async def test_a_purge_that_did_not_reach_everybody_says_so(client, view):
     view.failure = "the store is down"
     reply = await client.post("/cache/purge", json={"all": True})
     assert (reply.status, (await reply.json())["detail"]) == (503, "the store is down")
+
+
+async def test_explain_hands_over_every_parameter(client):
+    reply = await client.get("/explain?method=GET&url=/a%3Fb&header=a:%201&header=b:%202&tenant=t1")
+    assert reply.status == 200
+    assert (await reply.json())["asked"] == {
+        "method": ["GET"],
+        "url": ["/a?b"],
+        "header": ["a: 1", "b: 2"],
+        "tenant": ["t1"],
+    }
+
+
+async def test_what_is_no_request_is_refused_with_the_reason(client):
+    reply = await client.get("/explain?method=GET")
+    assert (reply.status, reply.content_type) == (400, "application/problem+json")
+    assert (await reply.json())["detail"] == "url is missing"

@@ -181,7 +181,6 @@ def test_what_is_not_in_force_is_said_of_each_key() -> None:
     assert [str(warning) for warning in warnings] == [
         'routes.yaml:10:5: not_in_force: "breaker" is read and checked, but not yet in force',
         'routes.yaml:18:3: not_in_force: "keep" is read and checked, but not yet in force',
-        'routes.yaml:19:1: not_in_force: "tests" is read and checked, but not yet in force',
     ]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.config.table_test import Expectation
 from tests.config.sample_plugins import GOOD, problems_of
 
 
@@ -299,7 +300,7 @@ MISTAKES = {
         [
             '14:22: unknown_key: "stauts" is not a key here; did you mean "status"?',
             "15:3: invalid_value: a test has one method with its path, like get: /api/v1/crm/contacts",
-            "16:21: invalid_value: expect at least one of status, code, route, upstream, upstream_path",
+            f"16:21: invalid_value: expect at least one of {', '.join(Expectation.model_fields)}",
             '17:29: unknown_route: there is no route "crn"; did you mean "crm"?',
         ],
     ),

@@ -1,17 +1,16 @@
-"""The project's own routes.yaml: it is good, and does what its tests say as far as that needs no running gateway."""
+"""The project's own routes.yaml: it is good, and does what its tests say."""
 
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
-from gateway.config import model
+from gateway.config import model, table_test
 from gateway.config.compile import check_table
+from gateway.config.load import load_table
 from gateway.config.problems import TableInvalid
 from gateway.config.snapshot import Snapshot
-from gateway.core.headers import Headers
-from gateway.core.routing import Found
-from gateway.plugin_api import Exchange
+from gateway.explain.table_tests import run_table_tests
 
 TABLE = Path(__file__).parents[2] / "routes.yaml"
 
@@ -31,23 +30,10 @@ def test_every_route_of_a_service_is_guarded(snapshot: Snapshot) -> None:
             assert {"auth", "allow", "limit", "cors"} <= set(route.info.policies), route.info.id
 
 
-def test_its_own_tests_come_to_the_routes_they_expect(snapshot: Snapshot) -> None:
-    seen = 0
-    for test in snapshot.table.tests:
-        method, path = test.request
-        found = snapshot.router.match(method, "", path, Headers(), "")
-        if test.expect.route is None and test.expect.upstream is None:
-            continue
-        assert isinstance(found, Found)
-        route = found.target
-        seen += 1
-        assert test.expect.route in (None, route.info.id)
-        assert test.expect.upstream in (None, route.info.upstream)
-        if test.expect.upstream_path is not None:
-            exchange = Exchange(method=method, target=path, headers=Headers())
-            exchange.path = path
-            assert route.rewrite(exchange) == test.expect.upstream_path
-    assert seen > 8
+def test_what_its_own_tests_expect_comes_true() -> None:
+    loaded = load_table(str(TABLE), environ={"JWT_SECRET": "0123456789abcdef0123456789abcdef"})
+    assert len(loaded.table.tests) > 12
+    assert run_table_tests(loaded) == []
 
 
 def test_services_are_where_the_demo_runs_them_unless_the_environment_says_otherwise(snapshot: Snapshot) -> None:
@@ -68,7 +54,11 @@ def test_without_its_secret_it_says_so_once() -> None:
 
 
 def test_every_key_has_a_description() -> None:
-    models = [value for value in vars(model).values() if isinstance(value, type) and issubclass(value, BaseModel)]
+    models = [
+        value
+        for value in {**vars(model), **vars(table_test)}.values()
+        if isinstance(value, type) and issubclass(value, BaseModel)
+    ]
     bare = [
         f"{cls.__name__}.{name}" for cls in models for name, field in cls.model_fields.items() if not field.description
     ]
