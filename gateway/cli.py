@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from gateway.admin.app import text_table
 from gateway.app import build_gateway
+from gateway.check_command import add_check_arguments
 from gateway.config.compile import check_table
 from gateway.config.describe import describe_routes
 from gateway.config.load import load_table
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(invalid.problems) > 1:
             sys.stderr.write(f"{found.config}: {len(invalid.problems)} problems\n")
         is_only_missing = {problem.code for problem in invalid.problems} <= _MISSING
-        return _USAGE if is_only_missing and found.run is not _check else 1
+        return _USAGE if is_only_missing else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -182,17 +183,7 @@ def _worker(found: argparse.Namespace) -> int:
 
 
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("check", help="say everything that is wrong with a route table")
-    parser.add_argument("config", nargs="?", default=_from_environment("config", "routes.yaml"), metavar="FILE")
-    parser.set_defaults(run=_check)
-
-
-def _check(found: argparse.Namespace) -> int:
-    snapshot = check_table(found.config)
-    for warning in snapshot.warnings:
-        print(f"{warning}")
-    print(f"{found.config}: good; {len(snapshot.routes)} routes, version {snapshot.version}")
-    return 0
+    add_check_arguments(commands.add_parser("check", help="say everything that is wrong with a route table"))
 
 
 def _add_routes(commands: "argparse._SubParsersAction[_Parser]") -> None:

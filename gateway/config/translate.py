@@ -6,6 +6,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
+from gateway.config.codes import CODES
 from gateway.config.problems import Place, Problem, either, suggest
 from gateway.config.references import References
 from gateway.config.tree import Located, Node, locate
@@ -28,7 +29,7 @@ _WANTED = {
     "dataclass": "a mapping of keys and values",
     "none_required": "nothing",
 }
-_SCALARS = {"duration", "size", "rate", "percent", "claim", "id"}
+_SCALARS = {"duration", "size", "rate", "flow", "percent", "claim", "id"}
 _BOUNDS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -139,7 +140,8 @@ class Translator:
             return "invalid_value", str(context.get("error", error["msg"]))
         if "_" in kind and error["msg"].startswith("Input should be"):
             return "invalid_value", error["msg"].replace("Input should be", "must be")
-        return kind, error["msg"]
+        # What pydantic or a plugin has kinds of its own for: the codes stay those of the table.
+        return kind if kind in CODES else "invalid_value", error["msg"]
 
 
 def _is_below(path: Path, above: Path) -> bool:
