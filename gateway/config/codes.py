@@ -70,6 +70,7 @@ _ERRORS = {
 _WARNINGS = {
     "include_empty": ("A pattern of include matches no file.", "correct the pattern, or take it out"),
     "not_in_force": ("A key is read and checked, but does nothing yet.", "take it out, or leave it for later"),
+    "empty_value": ("A key has no value.", "give it a value, or take it out"),
     "unverified": ("An upstream's certificate is not checked.", "take verify: false out, and name its ca"),
     # Which route serves what.
     "shadowed_route": ("A route never serves a request: others take them all.", "take it out, or narrow the others"),

@@ -8,7 +8,16 @@ from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from gateway.config.checks import OFF, check_routes, check_targets, check_tests, warn_not_in_force, warn_unverified
+from gateway.config.checks import (
+    OFF,
+    SWITCHED_OFF_WORDS,
+    check_routes,
+    check_targets,
+    check_tests,
+    warn_empty,
+    warn_not_in_force,
+    warn_unverified,
+)
 from gateway.config.discover import PluginInvalid, check_names, find_plugins, import_plugins
 from gateway.config.model import (
     Defaults,
@@ -139,6 +148,7 @@ class _Loader:
             check_tests(self._root, self._translator, tests)
         warn_not_in_force(self._root, self._translator, self._plugins)
         warn_unverified(self._root, self._translator)
+        warn_empty(self._root, self._translator, self._by_name)
         return LoadedTable(
             path=path,
             version=self._source.version,
@@ -232,10 +242,18 @@ class _Loader:
             elif value.value == OFF:
                 policies[name] = None
             else:
-                policy, is_good = self._read(plugin.Policy, (*path, name), value.plain())
-                if is_good:
-                    policies[name] = policy
+                policies.update(self._policy(plugin, (*path, name), value))
         return policies
+
+    def _policy(self, plugin: type[Plugin], path: Path, node: Node) -> Iterator[tuple[str, Any]]:
+        count = len(self._problems)
+        policy, is_good = self._read(plugin.Policy, path, node.plain())
+        if is_good:
+            yield plugin.name, policy
+        elif node.value is False or node.value in SWITCHED_OFF_WORDS:
+            del self._problems[count:]
+            message = f"this switches nothing off; write {plugin.name}: none"
+            self._translator.add(path, "wrong_type", message)
 
     def _own(self, model: Any, path: Path, node: Mapping[str, Node]) -> tuple[Any, bool]:
         own = {key: value.plain() for key, value in node.items() if key not in self._by_name}

@@ -25,6 +25,7 @@ from gateway.plugin_api import IdentityClaims
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
 _HASH_ON = re.compile(r"tenant|user|ip|(header|cookie):[A-Za-z0-9_-]+")
+_REGEX = re.compile(r"[\^$\\()|+\[\]]|\.\*")
 _RETRY_ON = ("connect", "reset", "timeout")
 
 
@@ -61,7 +62,8 @@ def _pattern(value: str) -> str:
     try:
         parse_pattern(value)
     except ValueError as error:
-        raise _invalid(str(error), "bad_path") from None
+        hint = "; a path is no regular expression" if _REGEX.search(value) else ""
+        raise _invalid(f"{error}{hint}", "bad_path") from None
     return value
 
 
@@ -217,7 +219,11 @@ class Endpoint(Settings):
         except ValueError:
             is_origin = False
         if not is_origin or parts.username is not None or not re.fullmatch(r"[a-z]+://[^/?#\s]+/?", value):
-            raise _invalid("an endpoint is http://host:port or https://host:port, with no path, query or password")
+            hint = "; for a path in front of every request, write rewrite: {prefix: /path} on its routes"
+            raise _invalid(
+                "an endpoint is http://host:port or https://host:port, with no path, query or password"
+                f"{hint if '://' in value else ''}"
+            )
         return value.removesuffix("/")
 
     @property

@@ -109,7 +109,11 @@ class Translator:
         if kind == "extra_forbidden":
             inner = located.path[len(base) : -1] if located.path else ()
             known = keys_at(model, inner) | set(more_keys if not inner else ())
-            return "unknown_key", f'"{name}" is not a key here; {suggest(str(name), known)}'
+            hint = suggest(str(name), known)
+            if located.node.value is None and "did you mean" not in hint:
+                # `{methods: GET, HEAD}`: inside of braces a comma begins the next key.
+                hint += "; if it is a value, put all values into brackets: [a, b]"
+            return "unknown_key", f'"{name}" is not a key here; {hint}'
         if kind == "missing":
             return "missing_key", f'"{name}" is missing here'
         wanted = dict.fromkeys(_WANTED[word] for item in errors if (word := _type_word(item["type"])) in _WANTED)
@@ -124,7 +128,8 @@ class Translator:
                 return "invalid_value", f"must be {choices}"
             value = located.node.value
             shown = f'"{value}"' if isinstance(value, (str, int, float)) else _shape(value, "")
-            return "invalid_value", f"{shown} is not one of: {choices}"
+            near = {choice.lower(): choice for choice in choices.split(", ")}.get(str(value).lower(), "")
+            return "invalid_value", f"{shown} is not one of: {choices}" + (f'; did you mean "{near}"?' if near else "")
         if kind in _BOUNDS:
             words, key = _BOUNDS[kind]
             return "invalid_value", f"must be {words} {context[key]}"

@@ -66,6 +66,7 @@ PROVOKED = {
     "route_tie": routes("{id: a, match: /a, to: crm}", "{id: b, match: /a, to: crm}"),
     "include_empty": edited(("routes:", "include: [no*.yaml]\nroutes:")),
     "not_in_force": edited((CRM, f"{CRM[:-1]}, health: {{path: /up}}}}")),
+    "empty_value": route("retry: "),
     "unverified": edited((CRM, '{endpoints: ["https://h:1"], tls: {verify: false}}')),
     "shadowed_route": routes(
         "{id: a, match: /a/*, to: crm}", "{id: b, match: /a, to: crm}", '{id: c, match: "/a/{x}/*", to: crm}'
