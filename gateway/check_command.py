@@ -1,11 +1,14 @@
 """`gateway check` and `gateway schema`: what they print, and their exit codes."""
 
 import argparse
+import json
 import os
 import sys
 
 from gateway.config.check_report import as_json, codes_json, codes_text
+from gateway.config.discover import PluginInvalid, find_plugins
 from gateway.config.lint.run import check_file
+from gateway.config.schema import table_schema
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,3 +52,21 @@ def run_check(found: argparse.Namespace) -> int:
         f"{found.config}: {word}; {len(checked.snapshot.routes)} routes, version {checked.snapshot.version}{remarks}\n"
     )
     return int(is_bad)
+
+
+def add_schema_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of `gateway schema`."""
+    parser.add_argument("--included", action="store_true", help="of a file that another one includes")
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help="as in plugins: of the table")
+    parser.set_defaults(run=run_schema)
+
+
+def run_schema(found: argparse.Namespace) -> int:
+    """Write the schema. 2 where a plugin cannot be imported."""
+    try:
+        schema = table_schema(find_plugins(found.plugin), is_included=found.included)
+    except PluginInvalid as error:
+        sys.stderr.write(f"gateway schema: {error}\n")
+        return 2
+    sys.stdout.write(f"{json.dumps(schema, indent=2, ensure_ascii=False)}\n")
+    return 0

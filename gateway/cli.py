@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from gateway.admin.app import text_table
 from gateway.app import build_gateway
-from gateway.check_command import add_check_arguments
+from gateway.check_command import add_check_arguments, add_schema_arguments
 from gateway.config.compile import check_table
 from gateway.config.describe import describe_routes
 from gateway.config.load import load_table
@@ -69,6 +69,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_check(commands)
+    _add_schema(commands)
     _add_routes(commands)
     _add_token(commands)
     _add_worker(commands)
@@ -184,6 +185,10 @@ def _worker(found: argparse.Namespace) -> int:
 
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     add_check_arguments(commands.add_parser("check", help="say everything that is wrong with a route table"))
+
+
+def _add_schema(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    add_schema_arguments(commands.add_parser("schema", help="write the JSON Schema of route tables, for editors"))
 
 
 def _add_routes(commands: "argparse._SubParsersAction[_Parser]") -> None:

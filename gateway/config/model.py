@@ -10,14 +10,25 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from gateway.config.upstream_tls import UpstreamTls
+from gateway.core import schema_hints
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
 from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
+from gateway.core.schema_hints import at_least_one, exactly_one, written
 from gateway.core.store_url import parse_store_url
 from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
@@ -128,17 +139,39 @@ def _retry_cause(value: Any) -> str:
     return cause
 
 
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-PositiveSize = Annotated[Size, AfterValidator(_positive_size)]
-PositiveDurationOrNone = Annotated[DurationOrNone, AfterValidator(_positive)]
-Network = Annotated[str, AfterValidator(_network)]
-PatternText = Annotated[str, AfterValidator(_pattern)]
-PlainPath = Annotated[str, AfterValidator(_plain_path)]
-TemplateText = Annotated[str, AfterValidator(_template)]
-Method = Annotated[str, AfterValidator(_method)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
+PositiveDuration = Annotated[Duration, AfterValidator(_positive), written(schema_hints.POSITIVE_DURATION, "30s")]
+PositiveSize = Annotated[Size, AfterValidator(_positive_size), written(schema_hints.POSITIVE_SIZE, "32KiB")]
+PositiveDurationOrNone = Annotated[
+    DurationOrNone, AfterValidator(_positive), written(rf"^none$|{schema_hints.POSITIVE_DURATION}", "30s", "none")
+]
+Network = Annotated[str, AfterValidator(_network), written(schema_hints.NETWORK, "10.0.0.0/8")]
+PatternText = Annotated[
+    str, AfterValidator(_pattern), written(schema_hints.PATTERN, "/api/v1/crm/*", "/api/v1/crm/{id}")
+]
+PlainPath = Annotated[str, AfterValidator(_plain_path), written(schema_hints.PLAIN_PATH, "/api/v1")]
+TemplateText = Annotated[str, AfterValidator(_template), written(schema_hints.TEMPLATE, "/contacts/{id}")]
+Method = Annotated[str, AfterValidator(_method), WithJsonSchema({"enum": list(METHODS)})]
+HeaderName = Annotated[str, AfterValidator(_header_name), written(schema_hints.HEADER_NAME, "x-version")]
 Predicate = Annotated[
-    str | None, BeforeValidator(lambda value: None if value == "*" else value if isinstance(value, str) else str(value))
+    str | None,
+    BeforeValidator(
+        lambda value: None if value == "*" else value if isinstance(value, str) else str(value),
+        json_schema_input_type=Annotated[Any, WithJsonSchema({"examples": ["2", "*"]})],
+    ),
+]
+OriginUrl = Annotated[str, written(schema_hints.ORIGIN, "http://127.0.0.1:8101")]
+RetryCause = Annotated[
+    str,
+    BeforeValidator(_retry_cause),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(_RETRY_ON)},
+                {"type": "integer", "minimum": 500, "maximum": 599},
+                {"type": "string", "pattern": r"^5\d\d$"},
+            ]
+        }
+    ),
 ]
 
 
@@ -178,7 +211,11 @@ class CacheMemory(Settings):
 class GatewaySection(Settings):
     """`gateway`: what is the same for all routes."""
 
-    store: Annotated[str, AfterValidator(_store)] = Field(
+    store: Annotated[
+        str,
+        AfterValidator(_store),
+        written(r"^(?:memory://|rediss?://.+|redis\+(?:sentinel|cluster)://.+)$", "${env:REDIS_URL:-memory://}"),
+    ] = Field(
         "memory://",
         repr=False,
         description="Where shared state is kept: memory://, redis://, rediss://, redis+sentinel://, redis+cluster://.",
@@ -196,7 +233,7 @@ class IdentitySection(Settings):
     plan: Claim = Field("plan", description="The claim with the plan.")
     scopes: Claim = Field("scope", description="The claim with the scopes: a list, or one text with spaces.")
     default_plan: str = Field(
-        "free", min_length=1, description="The plan of a token that names none, or an unknown one."
+        "free", min_length=1, examples=["free"], description="The plan of a token that names none, or an unknown one."
     )
 
     def claims(self) -> IdentityClaims:
@@ -207,7 +244,7 @@ class IdentitySection(Settings):
 class Endpoint(Settings):
     """One address of an upstream."""
 
-    url: str = Field(description="http://host:port or https://host:port, without a path.")
+    url: OriginUrl = Field(description="http://host:port or https://host:port, without a path.")
     weight: int = Field(1, ge=1, le=1000, description="Its share of the requests, against the other endpoints.")
 
     @field_validator("url")
@@ -280,12 +317,19 @@ class Upstream(Settings):
     """One named service."""
 
     endpoints: tuple[
-        Annotated[Endpoint, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)], ...
+        Annotated[
+            Endpoint,
+            BeforeValidator(
+                lambda value: {"url": value} if isinstance(value, str) else value,
+                json_schema_input_type=OriginUrl | Endpoint,
+            ),
+        ],
+        ...,
     ] = Field(min_length=1, description="Its addresses: a URL each, or {url, weight}.")
     balance: Literal["round_robin", "least_requests", "random_two", "hash"] = Field(
         "round_robin", description="How an endpoint is chosen."
     )
-    hash_on: Annotated[str, AfterValidator(_hash_on)] | None = Field(
+    hash_on: Annotated[str, AfterValidator(_hash_on), written(f"^(?:{_HASH_ON.pattern})$", "tenant")] | None = Field(
         None, description="With balance hash: tenant, user, ip, header:NAME or cookie:NAME."
     )
     health: Health | None = Field(None, description="Probes; none where left out.")
@@ -336,7 +380,7 @@ class Retry(Settings):
     """`retry`: trying again where that is safe. A key that a route leaves out is as in `defaults`."""
 
     attempts: int = Field(2, ge=1, le=10, description="Tries in all, the first one included.")
-    on: tuple[Annotated[str, BeforeValidator(_retry_cause)], ...] = Field(
+    on: tuple[RetryCause, ...] = Field(
         ("connect", "reset"), min_length=1, description="connect, reset, timeout, or statuses of 500 to 599."
     )
     budget: Percent = Field(0.2, description="Retries as a share of all requests to the upstream.")
@@ -344,6 +388,13 @@ class Retry(Settings):
 
 class Rewrite(Settings):
     """`rewrite`: the path for the upstream; the query stays."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **at_least_one("strip", "prefix", "path"),
+            "not": {"allOf": [schema_hints.given("path"), at_least_one("strip", "prefix")]},
+        }
+    )
 
     strip: PlainPath | None = Field(
         None, description="Taken off the front of the path; every path of the route has it."
@@ -364,10 +415,14 @@ class Match(Settings):
     """`match`: which requests a route serves."""
 
     path: PatternText = Field(description="/a/{id}, /a/{id:int}, or with /* at the end.")
-    host: Annotated[str, AfterValidator(_host)] | None = Field(None, description="api.example.com or *.example.com.")
-    methods: Annotated[tuple[Method, ...], BeforeValidator(_listed)] | None = Field(
-        None, min_length=1, description="Left out: all of them."
-    )
+    host: (
+        Annotated[str, AfterValidator(_host), written(f"^{_HOST.pattern}$".replace("a-z", "A-Za-z"), "api.example.com")]
+        | None
+    ) = Field(None, description="api.example.com or *.example.com.")
+    methods: (
+        Annotated[tuple[Method, ...], BeforeValidator(_listed, json_schema_input_type=Method | tuple[Method, ...])]
+        | None
+    ) = Field(None, min_length=1, description="Left out: all of them.")
     headers: Mapping[HeaderName, Predicate] = Field(
         default_factory=dict, description='Header and value that the request must have; "*" for any value.'
     )
@@ -384,8 +439,10 @@ def _off(value: Any) -> Any:
     return None if value == "none" else value
 
 
-RetryOrNone = Annotated[Retry | None, BeforeValidator(_off)]
-RewriteOrNone = Annotated[Rewrite | None, BeforeValidator(_off)]
+RetryOrNone = Annotated[Retry | None, BeforeValidator(_off, json_schema_input_type=Retry | Literal["none"] | None)]
+RewriteOrNone = Annotated[
+    Rewrite | None, BeforeValidator(_off, json_schema_input_type=Rewrite | Literal["none"] | None)
+]
 
 
 class Defaults(Settings):
@@ -401,10 +458,10 @@ class Route(Settings):
     """One route: a match, and what is to be done. Policies of plugins stand here as well."""
 
     id: Id = Field(description="Its name in logs, metrics and errors.")
-    match: Annotated[Match, BeforeValidator(_match)] = Field(
+    match: Annotated[Match, BeforeValidator(_match, json_schema_input_type=PatternText | Match)] = Field(
         description="A path, or {path, host, methods, headers, query}."
     )
-    to: str | None = Field(None, description="The upstream.")
+    to: str | None = Field(None, examples=["crm"], description="The upstream.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")
@@ -414,21 +471,25 @@ class Route(Settings):
 class Caller(Settings):
     """`as` of a test: who asks."""
 
-    tenant: str | None = Field(None, description="The tenant.")
-    user: str | None = Field(None, description="The user.")
-    plan: str | None = Field(None, description="The plan.")
-    scopes: tuple[str, ...] = Field((), description="The granted scopes.")
-    claims: Mapping[str, Any] = Field(default_factory=dict, description="Further claims of the token.")
+    tenant: str | None = Field(None, examples=["t1"], description="The tenant.")
+    user: str | None = Field(None, examples=["u1"], description="The user.")
+    plan: str | None = Field(None, examples=["free"], description="The plan.")
+    scopes: tuple[str, ...] = Field((), examples=[["crm.read"]], description="The granted scopes.")
+    claims: Mapping[str, Any] = Field(
+        default_factory=dict, examples=[{"modules": ["crm"]}], description="Further claims of the token."
+    )
 
 
 class Expectation(Settings):
     """`expect` of a test: what must come of it."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     status: int | None = Field(None, ge=100, le=599, description="The status of the reply.")
-    code: str | None = Field(None, description="The code of the error.")
-    route: str | None = Field(None, description="The route that serves it.")
-    upstream: str | None = Field(None, description="The upstream it goes to.")
-    upstream_path: str | None = Field(None, description="The path that the upstream sees.")
+    code: str | None = Field(None, examples=["token_missing"], description="The code of the error.")
+    route: str | None = Field(None, examples=["crm"], description="The route that serves it.")
+    upstream: str | None = Field(None, examples=["crm"], description="The upstream it goes to.")
+    upstream_path: str | None = Field(None, examples=["/crm/contacts"], description="The path that the upstream sees.")
 
     @model_validator(mode="after")
     def _says_something(self) -> "Expectation":
@@ -437,11 +498,13 @@ class Expectation(Settings):
         return self
 
 
-TestPath = Annotated[str, Field(pattern="^/")]
+TestPath = Annotated[str, Field(pattern="^/", examples=["/api/v1/crm/contacts"])]
 
 
 class TableTest(Settings):
     """One request of `tests` and what must come of it. Exactly one method key, its value the path."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one(*(name.lower() for name in METHODS)))
 
     get: TestPath | None = Field(None, description="GET this path.")
     head: TestPath | None = Field(None, description="HEAD this path.")
@@ -451,8 +514,10 @@ class TableTest(Settings):
     delete: TestPath | None = Field(None, description="DELETE this path.")
     options: TestPath | None = Field(None, description="OPTIONS of this path.")
     as_: Caller | None = Field(None, alias="as", description="Who asks; nobody where left out.")
-    headers: Mapping[HeaderName, str] = Field(default_factory=dict, description="Headers of the request.")
-    body: Any = Field(None, description="The body: text as it is, anything else as JSON.")
+    headers: Mapping[HeaderName, str] = Field(
+        default_factory=dict, examples=[{"x-version": "2"}], description="Headers of the request."
+    )
+    body: Any = Field(None, examples=[{"name": "Ada"}], description="The body: text as it is, anything else as JSON.")
     expect: Expectation = Field(description="What must come of it.")
 
     @model_validator(mode="after")
@@ -468,7 +533,7 @@ class TableTest(Settings):
 
 
 Version = Literal[1]
-FileNames = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+FileNames = Annotated[tuple[str, ...], BeforeValidator(_listed, json_schema_input_type=str | tuple[str, ...])]
 
 
 class Table(Settings):
@@ -476,14 +541,30 @@ class Table(Settings):
 
     version: Version = Field(description="The version of this format: 1.")
     include: FileNames = Field(
-        (), description="Further files, as names or patterns such as routes.d/*.yaml, relative to this file."
+        (),
+        examples=[["routes.d/*.yaml"]],
+        description="Further files, as names or patterns such as routes.d/*.yaml, relative to this file.",
     )
-    plugins: tuple[str, ...] = Field((), description="Modules, or module.Class, of further plugins.")
+    plugins: tuple[str, ...] = Field(
+        (), examples=[["my_package.my_plugin"]], description="Modules, or module.Class, of further plugins."
+    )
     gateway: GatewaySection = Field(default_factory=GatewaySection, description="What is the same for all routes.")
     identity: IdentitySection = Field(
         default_factory=IdentitySection, description="Which claims say who the caller is."
     )
     defaults: Defaults = Field(default_factory=Defaults, description="What each route has that does not say otherwise.")
-    upstreams: Mapping[Id, Upstream] = Field(default_factory=dict, description="The services, by name.")
-    routes: tuple[Route, ...] = Field((), description="The routes; their order does not matter.")
-    tests: tuple[TableTest, ...] = Field((), description="Requests, and what must come of each.")
+    upstreams: Mapping[Id, Upstream] = Field(
+        default_factory=dict,
+        examples=[{"crm": {"endpoints": ["http://127.0.0.1:8101"]}}],
+        description="The services, by name.",
+    )
+    routes: tuple[Route, ...] = Field(
+        (),
+        examples=[[{"id": "crm", "match": "/api/v1/crm/*", "to": "crm"}]],
+        description="The routes; their order does not matter.",
+    )
+    tests: tuple[TableTest, ...] = Field(
+        (),
+        examples=[[{"get": "/api/v1/crm/contacts", "expect": {"status": 401}}]],
+        description="Requests, and what must come of each.",
+    )

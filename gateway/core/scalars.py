@@ -125,27 +125,19 @@ def parse_id(value: Any) -> str:
     return _read(_ID, value, "id", "crm-write: a small letter, then small letters, digits and -")[0]
 
 
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"})
-]
+def _form(pattern: str, *examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": list(examples)})
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), _form(_DURATION.pattern, "30s")]
 DurationOrNone = Annotated[
-    float | None,
-    BeforeValidator(parse_duration_or_none),
-    WithJsonSchema({"type": "string", "pattern": f"^(none|{_DURATION.pattern})$"}),
+    float | None, BeforeValidator(parse_duration_or_none), _form(f"(none|{_DURATION.pattern})", "30s", "none")
 ]
-Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}$"})]
-Rate = Annotated[
-    Window, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": f"^{_RATE.pattern}$"})
-]
+Size = Annotated[int, BeforeValidator(parse_size), _form(_SIZE.pattern, "10MiB")]
+Rate = Annotated[Window, BeforeValidator(parse_rate), _form(_RATE.pattern, "60/min")]
 FlowOrNone = Annotated[
-    Throughput | None,
-    BeforeValidator(parse_flow_or_none),
-    WithJsonSchema({"type": "string", "pattern": f"^(none|{_FLOW.pattern})$"}),
+    Throughput | None, BeforeValidator(parse_flow_or_none), _form(f"(none|{_FLOW.pattern})", "2KiB/10s", "none")
 ]
-Percent = Annotated[
-    float, BeforeValidator(parse_percent), WithJsonSchema({"type": "string", "pattern": f"^{_PERCENT.pattern}$"})
-]
-Claim = Annotated[
-    str, BeforeValidator(parse_claim), WithJsonSchema({"type": "string", "pattern": f"^{_CLAIM.pattern}$"})
-]
-Id = Annotated[str, BeforeValidator(parse_id), WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$"})]
+Percent = Annotated[float, BeforeValidator(parse_percent), _form(r"0*(?:100|\d{1,2})%", "20%")]
+Claim = Annotated[str, BeforeValidator(parse_claim), _form(_CLAIM.pattern, "claim:tenant_id")]
+Id = Annotated[str, BeforeValidator(parse_id), _form(_ID.pattern, "crm-write")]
