@@ -33,7 +33,9 @@ def check_routes(root: Node, translator: Translator, plugins: Sequence[type[Plug
     for path, node in routes_of(root):
         name = node.value.get("id")
         if name is not None and isinstance(name.value, str) and first.setdefault(name.value, name) is not name:
-            message = f'the route "{name.value}" stands already at {first[name.value].place}'
+            message = (
+                f'the route "{name.value}" stands already at {first[name.value].place}; give one of them another id'
+            )
             translator.add((*path, "id"), "duplicate_id", message)
         _check_action(path, node, translator, answering)
         for plugin in plugins:

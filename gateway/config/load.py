@@ -4,9 +4,9 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from gateway.config.checks import (
     OFF,
@@ -45,8 +45,12 @@ _OWN_SECTIONS: dict[str, Any] = {
     "gateway": GatewaySection,
     "identity": IdentitySection,
 }
-_MAPPING = dict[str, Any]
-_LIST = list[Any]
+# A section's kind alone, for where it is of another: its entries are read one by one.
+_KINDS: dict[str, Any] = {
+    name: Annotated[kind, Field(examples=Table.model_fields[name].examples)]
+    for kind, names in ((dict[str, Any], ("upstreams", "defaults")), (list[Any], ("routes", "tests")))
+    for name in names
+}
 
 
 class LoadedRoute(NamedTuple):
@@ -200,7 +204,7 @@ class _Loader:
         if located.left or located.node.is_broken:
             return {}
         if not isinstance(located.node.value, dict):
-            self._read(_MAPPING, path, located.node.plain())
+            self._read(_KINDS[str(path[0])], path, located.node.plain())
             return {}
         return located.node.value
 
@@ -274,7 +278,7 @@ class _Loader:
         if node is None or node.is_broken:
             return
         if not isinstance(node.value, list):
-            self._read(_LIST, (section,), node.plain())
+            self._read(_KINDS[section], (section,), node.plain())
             return
         for index, item in enumerate(node.value):
             path = (section, index)

@@ -73,7 +73,9 @@ def _pattern(value: str) -> str:
     try:
         parse_pattern(value)
     except ValueError as error:
-        hint = "; a path is no regular expression" if _REGEX.search(value) else ""
+        hint = (
+            "; a path is no regular expression: write {id}, {id:int}, or /* at the end" if _REGEX.search(value) else ""
+        )
         raise _invalid(f"{error}{hint}", "bad_path") from None
     return value
 

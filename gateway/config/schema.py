@@ -89,10 +89,11 @@ def table_schema(plugins: Iterable[type[Plugin]], *, is_included: bool = False) 
 _OWN: Final = ("Table", "Route", "Defaults")
 
 
-def example_of_type(model: Any) -> Any:
-    """A value that a type takes; None where none is known."""
+def example_at(model: Any, path: Sequence[str | int] = ()) -> Any:
+    """A value that a type takes, at a path below it; None where none is known."""
     schema = TypeAdapter(model).json_schema()
-    return _Finisher(schema).example(schema)
+    finisher = _Finisher(schema)
+    return finisher.example(inner) if (inner := finisher.below(schema, path)) is not None else None
 
 
 def _first_line(plugin: type[Plugin]) -> str:
@@ -121,8 +122,25 @@ class _Finisher:
         for schema in (self._root, *self._definitions.values()):
             self._visit(schema, is_whole=True)
 
+    def below(self, schema: Schema, path: Sequence[str | int]) -> Schema | None:
+        """The schema of what stands at a path; None where there is none."""
+        if not path:
+            return schema
+        if "$ref" in schema:
+            return self.below(self._definitions[schema["$ref"].rpartition("/")[2]], path)
+        step, rest = path[0], path[1:]
+        found = schema.get("items") if isinstance(step, int) else schema.get("properties", {}).get(step)
+        others = [schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()]
+        for inner in (found, *(others if isinstance(step, str) and found is None else ())):
+            if isinstance(inner, dict):
+                return self.below(inner, rest)
+        choices = (self.below(choice, path) for choice in schema.get("anyOf", ()) if not _is_rule(choice))
+        return next((choice for choice in choices if choice is not None), None)
+
     def example(self, schema: Schema, depth: int = 0) -> Any:
         """The first example, or one made of what the schema says; None where nothing is known."""
+        if schema.get("type") == "string" and isinstance(schema.get("default"), int | float) and schema["default"]:
+            return _written_default(schema)
         if schema.get("examples"):
             return schema["examples"][0]
         if "$ref" in schema and depth < _MAX_DEPTH:

@@ -58,10 +58,12 @@ class _At:
         self.column = column
         self.problem = problem
         self.context = context
-        self.begins = begins
         self.text = lines[self.line]
         self.char = self.text[column : column + 1] if self.line == line else ""
         self.is_flow = "flow" in context
+        # The end of the input counts as a line more.
+        self.begins_line = min(begins.line, len(lines) - 1) if begins is not None else self.line
+        self.begins_column = begins.column if begins is not None else column
 
     def above(self, line: int) -> int | None:
         """The nearest line above that says something."""
@@ -80,8 +82,7 @@ def _tab(at: _At) -> Fault | None:
 
 
 def _lookalike(at: _At) -> Fault | None:
-    first = at.begins.line if at.begins is not None else at.line
-    for line in range(max(first, at.line - 1), at.line + 1):
+    for line in range(max(at.begins_line, at.line - 1), at.line + 1):
         for column, char in enumerate(at.lines[line].split(" #")[0]):
             if char in _LOOKALIKES:
                 return Fault(line, column, f"this is {_LOOKALIKES[char]}")
@@ -91,16 +92,17 @@ def _lookalike(at: _At) -> Fault | None:
 def _alias(at: _At) -> Fault | None:
     if "alias" not in at.context and "anchor" not in at.context:
         return None
-    column = at.begins.column if at.begins is not None else at.column
-    found = re.match(r"[^\s,\]}]+", at.text[column:])
+    column = at.begins_column
+    found = re.match(r"[^\s,\]}]+", at.lines[at.begins_line][column:])
     word = found[0] if found else "*"
     return Fault(
-        at.line, column, f'{word[0]} begins a reference inside of YAML; to mean text, put it in quotes: "{word}"'
+        at.begins_line, column, f'{word[0]} begins a reference inside of YAML; to mean text, put it in quotes: "{word}"'
     )
 
 
 def _quote(at: _At) -> Fault | None:
-    if not ("quoted" in at.context or "plain" in at.context or at.is_flow):
+    is_amid = at.column > _indent_of(at.text)
+    if not ("quoted" in at.context or "plain" in at.context or at.is_flow or ("block" in at.context and is_amid)):
         return None
     for line in range(at.line, max(at.line - 8, -1), -1):
         # A # begins a comment; what stands in one opens no quote.
@@ -119,30 +121,34 @@ def _dash(at: _At) -> Fault | None:
 
 
 def _colon(at: _At) -> Fault | None:
-    if "':'" not in at.problem or "simple key" not in at.context or at.begins is None:
+    if "':'" not in at.problem or "simple key" not in at.context:
         return None
-    line = at.lines[min(at.begins.line, len(at.lines) - 1)]
+    return _lacks_colon(at, at.begins_line)
+
+
+def _lacks_colon(at: _At, line: int) -> Fault | None:
+    text = at.lines[line]
     # The value is not repeated: it may be secret.
     for pattern, what in ((_COLON_WITHOUT_SPACE, "a space after its colon"), (_KEY_WITHOUT_COLON, "its colon")):
-        if found := pattern.match(line):
+        if found := pattern.match(text):
             message = f'"{found[2]}" lacks {what}; write {found[2]}: and then the value'
-            return Fault(at.begins.line, len(found[1]), message)
+            return Fault(line, len(found[1]), message)
     return None
 
 
 def _flow(at: _At) -> Fault | None:
-    begins = at.begins
-    if begins is None or not (at.is_flow or ("plain" in at.context and "':'" in at.problem)):
+    if not (at.is_flow or ("plain" in at.context and "':'" in at.problem)):
         return None
     if "/{" in at.text:
         message = 'inside of braces, a path with a parameter needs quotes, as in {path: "/a/{id}"}'
         return Fault(at.line, at.column, message)
-    if at.char == ":" or "plain" in at.context:
+    opened = at.lines[at.begins_line][at.begins_column : at.begins_column + 1]
+    closing = _CLOSING.get(opened, "") if at.is_flow else ""
+    is_unclosed = bool(closing) and (at.begins_line < at.line or at.char == "")
+    if not is_unclosed and (at.char == ":" or "plain" in at.context):
         return Fault(at.line, at.column, _needs_quotes(at, at.column))
-    opened = at.lines[begins.line][begins.column : begins.column + 1]
-    closing = _CLOSING.get(opened, "")
-    if closing and (begins.line < at.line or at.char == ""):
-        return Fault(begins.line, begins.column, f"this {opened} is not closed; add the {closing}")
+    if is_unclosed:
+        return Fault(at.begins_line, at.begins_column, f"this {opened} is not closed; add the {closing}")
     if closing and at.char in "}]":
         return Fault(at.line, at.column, f"a {closing} is missing before this {at.char}: {opened} is still open")
     if closing and at.char:
@@ -162,19 +168,20 @@ def _needs_quotes(at: _At, column: int) -> str:
 
 
 def _indent(at: _At) -> Fault | None:
+    is_value = "mapping values are not allowed" in at.problem
+    if is_value and re.search(r":\s", at.text[: at.column]):
+        return Fault(at.line, at.column, "text with a colon and a space needs quotes")
     above = at.above(at.line)
     if above is None:
         return None
     mine, theirs = (_indent_of(at.lines[line]) for line in (at.line, above))
-    if "mapping values are not allowed" in at.problem:
-        before = at.text[: at.column]
-        if re.search(r":\s", before):
-            return Fault(at.line, at.column, "text with a colon and a space needs quotes")
-        return Fault(
-            at.line,
-            mine,
-            f"this line is indented by {mine}, and the key above it, in line {above + 1}, by {theirs}; line them up",
+    if is_value:
+        if not re.search(r":(\s|$)", at.lines[above]) and (fault := _lacks_colon(at, above)) is not None:
+            return fault
+        message = (
+            f"this line is indented by {mine}, and the key above it, in line {above + 1}, by {theirs}; line them up"
         )
+        return Fault(at.line, mine, message)
     if "did not find expected key" in at.problem or "block" in at.context:
         # The parser takes what is too far left for the end of a level, and stops at the next line.
         if theirs < mine:

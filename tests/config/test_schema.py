@@ -12,7 +12,7 @@ from gateway.cli import main
 from gateway.config.codes import CODES
 from gateway.config.discover import find_plugins
 from gateway.config.model import Defaults, Route, Table
-from gateway.config.schema import BEYOND, example_of_type, table_schema
+from gateway.config.schema import BEYOND, example_at, table_schema
 from tests.config.sample_plugins import PLUGINS
 from tests.config.whole_table import WHOLE
 
@@ -132,8 +132,12 @@ def test_what_is_beyond_it_are_codes_that_there_are() -> None:
 
 
 def test_an_example_of_a_type() -> None:
-    assert example_of_type(Route)["match"] == "/api/v1/crm/*"
-    assert example_of_type(int) == 1
+    assert example_at(Route)["match"] == "/api/v1/crm/*"
+    assert example_at(int) == 1
+    assert example_at(Route, ("timeout",)) == {"connect": "1s"}
+    assert example_at(Route, ("match", "methods", 0)) == "GET"
+    assert example_at(Table, ("upstreams", "any", "endpoints", 0)) == "http://127.0.0.1:8101"
+    assert example_at(Route, ("nothing", "here")) is None
 
 
 def test_the_command_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,4 +148,4 @@ def test_the_command_writes_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["schema", "--plugin", "plugins.example"]) == 0
     assert "example" in json.loads(capsys.readouterr().out)["$defs"]["Route"]["properties"]
     assert main(["schema", "--plugin", "no.such"]) == 2
-    assert capsys.readouterr().err == "gateway schema: \"no.such\" cannot be imported: ModuleNotFoundError: No module named 'no'\n"
+    assert capsys.readouterr().err.startswith('gateway schema: "no.such" cannot be imported: ')

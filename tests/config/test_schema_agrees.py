@@ -73,6 +73,8 @@ def _be_patient(schema: Any) -> None:
         for item in schema:
             _be_patient(item)
     if isinstance(schema, dict):
+        if schema.get("const") == 1 and schema["const"] is not True:
+            schema["enum"] = [schema.pop("const"), True]
         for kind, words in (("boolean", WORDS), ("integer", DIGITS)):
             if schema.get("type") == [kind, "string"]:
                 schema["pattern"] = f"{words}|{schema['pattern']}"

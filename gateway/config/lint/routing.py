@@ -79,17 +79,18 @@ def _lint_falls_through(
 def lint_tests(lint: Lint) -> None:
     """untested_route, no_tests."""
     if not lint.table.tests:
-        if lint.routes:
-            lint.add((), "no_tests", "the table has no tests", f"add: tests: [{_suggested(lint, lint.routes[0])}]")
+        if shown := next(filter(None, (_suggested(lint, route) for route in lint.routes)), ""):
+            lint.add((), "no_tests", "the table has no tests", f"add: tests: [{shown}]")
         return
     reached = {id(ask(lint.router, witness)) for witness in _tested(lint)}
     for route in lint.routes:
-        if id(route.compiled) not in reached:
+        # Of a route that serves nothing, lint_routing says more.
+        if id(route.compiled) not in reached and (suggested := _suggested(lint, route)):
             lint.add(
                 (*route.path, "id"),
                 "untested_route",
                 f'no test of the table comes to "{route.id}"',
-                f"add to tests: - {_suggested(lint, route)}",
+                f"add to tests: - {suggested}",
             )
 
 
@@ -103,13 +104,13 @@ def _tested(lint: Lint) -> Iterator[Witness]:
 
 
 def _suggested(lint: Lint, route: LintedRoute) -> str:
-    """A line for `tests:` that comes to the route, as the router itself says."""
+    """A line for `tests:` that comes to the route, as the router itself says; "" where nothing does."""
     witnesses = Witnesses(other.match for other in lint.routes).of(route.match)
     witness = next(
         (each for each in witnesses if ask(lint.router, each) is route.compiled and each.method in METHODS), None
     )
     if witness is None:
-        return f"{{get: {route.match.path}, expect: {{route: {route.id}}}}}"
+        return ""
     lines = [*((("host", witness.host),) if witness.host else ()), *witness.headers]
     headers = f", headers: {{{', '.join(f'{name}: {value}' for name, value in lines)}}}" if lines else ""
     target = f'"{witness.path}?{witness.query}"' if witness.query else witness.path
