@@ -51,6 +51,9 @@ _BYTES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"), (1, "B"))
 Schema = dict[str, Any]
 
 
+_seen: dict[int, tuple[Any, Schema]] = {}
+
+
 def table_schema(plugins: Iterable[type[Plugin]], *, is_included: bool = False) -> Schema:
     """The schema of a table with these plugins. is_included: of a file that another one includes."""
     plugins = tuple(plugins)
@@ -91,7 +94,10 @@ _OWN: Final = ("Table", "Route", "Defaults")
 
 def example_at(model: Any, path: Sequence[str | int] = ()) -> Any:
     """A value that a type takes, at a path below it; None where none is known."""
-    schema = TypeAdapter(model).json_schema()
+    # By identity, because a type may be annotated with what has no hash; it is kept, so that the identity stays its own.
+    if id(model) not in _seen:
+        _seen[id(model)] = model, TypeAdapter(model).json_schema()
+    schema = _seen[id(model)][1]
     finisher = _Finisher(schema)
     return finisher.example(inner) if (inner := finisher.below(schema, path)) is not None else None
 

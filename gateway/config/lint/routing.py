@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from gateway.config.forms import METHODS
 from gateway.config.lint.view import Lint, LintedRoute
 from gateway.config.lint.witness import Witness, Witnesses, ask
-from gateway.config.model import METHODS
 from gateway.config.tree import locate
 from gateway.core.owned_headers import is_set_by_gateway
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 from urllib.parse import quote_plus
 
-from gateway.config.model import METHODS, Match
+from gateway.config.forms import METHODS
+from gateway.config.model import Match
 from gateway.config.snapshot import CompiledRoute
 from gateway.core.headers import Headers
 from gateway.core.paths import Param, parse_pattern

@@ -7,11 +7,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.config.compile import compile_loaded
+from gateway.config.forms import METHODS
 from gateway.config.lint.routing import lint_routing
 from gateway.config.lint.view import Lint
 from gateway.config.lint.witness import Witness, Witnesses, ask
 from gateway.config.load import read_table
-from gateway.config.model import METHODS
 from gateway.config.source import from_memory
 from gateway.core.headers import Headers
 from gateway.core.routing import Found
