@@ -37,6 +37,20 @@ def _scope(value: str) -> str:
 Scope = Annotated[str, AfterValidator(_scope), written(SCOPE, "crm.read")]
 
 
+def _as_text(value: Any) -> Any:
+    # A number would be read as an address as well: 5 as 0.0.0.5.
+    if not isinstance(value, str):
+        raise ValueError("an address or a network is text, such as 10.0.0.0/8")
+    return value
+
+
+Network = Annotated[
+    IPvAnyNetwork,
+    BeforeValidator(_as_text),
+    WithJsonSchema({"type": "string", "pattern": NETWORK, "examples": ["10.0.0.0/8"]}),
+]
+
+
 class AllowSettings(Settings):
     """What a caller needs. The short form is a list of scopes."""
 
@@ -46,10 +60,9 @@ class AllowSettings(Settings):
     modules: tuple[str, ...] = Field(
         default=(), examples=[["crm"]], description="Modules that the tenant must all have licensed"
     )
-    addresses: tuple[
-        Annotated[IPvAnyNetwork, WithJsonSchema({"type": "string", "pattern": NETWORK, "examples": ["10.0.0.0/8"]})],
-        ...,
-    ] = Field(default=(), description="Addresses and CIDR ranges, one of which the client must come from")
+    addresses: tuple[Network, ...] = Field(
+        default=(), description="Addresses and CIDR ranges, one of which the client must come from"
+    )
 
     @model_validator(mode="after")
     def _check_any(self) -> "AllowSettings":

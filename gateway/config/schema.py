@@ -94,7 +94,7 @@ _OWN: Final = ("Table", "Route", "Defaults")
 
 def example_at(model: Any, path: Sequence[str | int] = ()) -> Any:
     """A value that a type takes, at a path below it; None where none is known."""
-    # By identity, because a type may be annotated with what has no hash; it is kept, so that the identity stays its own.
+    # By identity, because a type may be annotated with what has no hash; it is kept, so that nothing else has its own.
     if id(model) not in _seen:
         _seen[id(model)] = model, TypeAdapter(model).json_schema()
     schema = _seen[id(model)][1]

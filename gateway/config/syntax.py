@@ -160,7 +160,7 @@ def _needs_quotes(at: _At, column: int) -> str:
     start = max(at.text.rfind(mark, 0, column) for mark in ("[", ",", "{", ": "))
     found = re.match(r"[\[,{:\s]*([^,\]]*)", at.text[start:])
     word = found[1].strip() if found else ""
-    while word.count("}") > word.count("{"):
+    while word.endswith("}") and word.count("}") > word.count("{"):
         word = word.removesuffix("}")
     is_telling = word and '"' not in word and "}" not in word.rpartition("{")[0] and not _SECRET.search(at.text)
     example = f', like "{word}"' if is_telling else ""
