@@ -14,6 +14,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 # Every module on the way of a plain request, or of one that the cache answers, and nothing else: what is not hot stays
 # easy to debug.
 HOT_MODULES = [
+    "gateway/config/snapshot.py",
     "gateway/core/cache_control.py",
     "gateway/core/cache_freshness.py",
     "gateway/core/cache_keys.py",

@@ -21,7 +21,7 @@ from gateway.core.kept_replies import KeptReplies as LentReplies
 from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
 from gateway.observe.access_log import AccessLog
-from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
+from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
 from gateway.plugin_api import ClaimStore, Exchange, IdentityClaims, InFlight, Plugin, RateLimitStore, Reply, StoreDown
@@ -34,7 +34,7 @@ from gateway.proxy.pipeline import Current, Pipeline
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.in_flight import WorkerInFlight
-from gateway.stores.memory import MemoryLimits
+from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
 from gateway.upstreams.registry import Registry, TlsShape, UpstreamShape
@@ -348,7 +348,7 @@ class ServingGateway:
         name = route.info.upstream or ""
         settings = snapshot.table.upstreams[name]
         retry = route.retry
-        attempts = _AttemptCounters(name, self._request_metrics)
+        attempts = AttemptCounters(name, self._request_metrics)
         return ForwardPolicy(
             upstream=self._registry.upstream(
                 UpstreamShape(
@@ -369,22 +369,6 @@ class ServingGateway:
             retry_ratio=retry.budget if retry is not None else 0.0,
             count_attempt=attempts.count,
         )
-
-
-class _AttemptCounters(dict[str, Counter]):
-    """The series of one upstream by outcome, each asked for once."""
-
-    def __init__(self, upstream: str, metrics: RequestMetrics) -> None:
-        super().__init__()
-        self._upstream = upstream
-        self._metrics = metrics
-
-    def __missing__(self, outcome: str) -> Counter:
-        counter = self[outcome] = self._metrics.attempts(self._upstream, outcome)
-        return counter
-
-    def count(self, outcome: str) -> None:
-        self[outcome].inc()
 
 
 async def build_gateway(
@@ -422,7 +406,7 @@ class _Limits:
 def _open_limits(url: str, workers: int, metrics: WorkerMetrics) -> _Limits:
     if url == "memory://":
         # It never fails; and each worker counts for itself, as if it were the only one.
-        memory = MemoryLimits(_wall_ms)
+        memory = MemoryLimits(wall_ms)
         return _Limits(memory, memory)
     # Only now: the Redis client is a tenth of a worker's start, and few small gateways have a Redis.
     from gateway.stores.local import LocalLimits
@@ -451,10 +435,6 @@ def _open_claims(url: str) -> ClaimStore:
     from gateway.stores.redis_claims import open_claims
 
     return open_claims(url)
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def _close(part: Any) -> None:

@@ -44,7 +44,7 @@ _HELD = "limit.held"
 class Rule:
     """Windows, or none, with all that can be prepared of them. plan: whose they are, None for a route's own."""
 
-    __slots__ = ("_state_format", "concurrent", "degraded_line", "plan", "policy_line", "text", "windows")
+    __slots__ = ("_state_names", "concurrent", "degraded_line", "plan", "policy_line", "text", "windows")
 
     def __init__(self, windows: tuple[Window, ...], concurrent: int | None, plan: str | None = None) -> None:
         self.windows = windows
@@ -60,14 +60,16 @@ class Rule:
             b"ratelimit-policy",
             ", ".join(f"{quota};degraded" for quota in quotas).encode(),
         )
-        self._state_format = ", ".join(f"{name};r=%d;t=%d" for name in names).encode()
+        self._state_names = [f"{', ' if number else ''}{name};r=" for number, name in enumerate(names)]
 
     def format_state(self, decision: Decision) -> bytes:
         """The value of RateLimit: what remains, and in how many seconds all of it is back."""
-        numbers: list[int] = []
-        for _, _, remaining, reset_ms, _ in decision.windows:
-            numbers += (remaining, -(-reset_ms // 1000))
-        return self._state_format % tuple(numbers)
+        text = ""
+        states = decision.windows
+        for index in range(len(states)):
+            state = states[index]
+            text = f"{text}{self._state_names[index]}{state.remaining};t={-(-state.reset_ms // 1000)}"
+        return text.encode()
 
 
 class Limit(Plugin):
@@ -149,11 +151,12 @@ class Limit(Plugin):
 
     def on_response(self, exchange: Exchange) -> None:
         """Say how things stand."""
-        lines = exchange.state.get("limit")
-        if lines is not None and exchange.reply is not None:
-            replace = exchange.reply.headers.set
-            for name, value in lines:
-                replace(name, value)
+        reply = exchange.reply
+        lines: tuple[HeaderLine, ...] | None = exchange.state.get("limit")
+        if lines is not None and reply is not None:
+            headers = reply.headers
+            for line in lines:
+                headers.set(line[0], line[1])
 
     def _release(self, exchange: Exchange) -> None:
         key = exchange.state.pop(_HELD, None)

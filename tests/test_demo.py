@@ -25,6 +25,7 @@ from aiohttp import ClientSession, TCPConnector, WSCloseCode
 
 from gateway.config.load import load_table
 from gateway.development_token import Caller, make_token
+from tests.support.gateway import default_lane
 
 TOP = Path(__file__).parents[1]
 MODULES = ("crm", "finance", "hr", "marketing")
@@ -77,7 +78,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo() -> Iterator[Demo]:
     """One demo for all tests; the last of them stops it."""
-    environment = {"JWT_SECRET": "the-demo-is-told-this-secret-by-its-test"}
+    environment = {"JWT_SECRET": "the-demo-is-told-this-secret-by-its-test", "GATEWAY_LANE": default_lane}
     process = subprocess.Popen(
         [sys.executable, "-m", "gateway", "demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"],
         cwd=TOP,

@@ -71,7 +71,7 @@ class _Compiler:
         routes = [(route, self._route(route)) for route in self._loaded.routes]
         router = self._router(routes)
         fallback = self._fallback()
-        if self._problems:
+        if router is None or self._problems:
             for plugin in self._built:
                 _close(plugin)
             raise TableInvalid(self._problems)

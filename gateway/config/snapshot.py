@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.config.model import Retry, Table
 from gateway.config.problems import Problem
+from gateway.core.routing import Router
 from gateway.plugin_api import BodyTransform, Exchange, Plugin, Reply, RouteInfo, UpstreamCall
 
 RequestHook = Callable[[Exchange], "Reply | Awaitable[Reply | None] | None"]
@@ -15,7 +16,7 @@ TargetRewrite = Callable[[Exchange], str]
 PathRewrite = Callable[[str], str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unwinding:
     """What runs on the way back, last plugin first, once a given number of plugins were entered."""
 
@@ -24,7 +25,7 @@ class Unwinding:
     on_finish: tuple[ExchangeHook, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CompiledRoute:
     """A route with everything resolved.
 
@@ -50,7 +51,7 @@ class CompiledRoute:
     retry: Retry | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """version: a digest of every file that the table was made of. fallback: runs the EDGE plugins of `defaults` for
     requests that no route serves, so that a 404 carries CORS headers as well. plugins:
@@ -60,7 +61,7 @@ class Snapshot:
     version: str
     table: Table
     routes: tuple[CompiledRoute, ...]
-    router: Any
+    router: "Router[CompiledRoute]"
     fallback: CompiledRoute
     warnings: tuple[Problem, ...]
     plugins: tuple[Plugin, ...] = ()

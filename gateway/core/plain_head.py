@@ -17,6 +17,7 @@ from gateway.core.request_framing import LENGTH_DIGITS_MAX, is_host
 
 _REQUEST_LINE: Final = re.compile(rb'(GET|POST|PUT|PATCH|DELETE|HEAD) (/[!"$-~]*) HTTP/1\.1')
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.1 ([2-5][0-9][0-9]) [\t -~]*")
+_METHODS: Final = {name.encode(): name for name in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")}
 # A field line: a name that is a token, directly before its colon, and text without control characters but the tab.
 _FIELD_LINE: Final = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([\t -~\x80-\xff]*)")
 # Everything that changes framing or protocol, or asks for a dialogue; and the mark of a WebSocket draft that aiohttp
@@ -47,12 +48,13 @@ _CONNECTION: Final = {b"keep-alive": _GOES_ON, b"Keep-Alive": _GOES_ON, b"close"
 
 
 class _Field:
-    """A field line, judged. number: of a Content-Length."""
+    """A field line, judged. text: as it is written anew. number: of a Content-Length."""
 
-    __slots__ = ("line", "meaning", "number")
+    __slots__ = ("line", "meaning", "number", "text")
 
     def __init__(self, line: HeaderLine, meaning: int, number: int = 0) -> None:
         self.line = line
+        self.text = b": ".join(line)
         self.meaning = meaning
         self.number = number
 
@@ -102,10 +104,12 @@ def parse_plain_head(head: bytes) -> PlainHead | None:
         block = _BLOCKS[head[line_end + 2 :]]
     except ValueError:
         return None
+    method: bytes
+    target: bytes
     method, target = request_line.groups()
     headers = Headers.of_block(block.fields)
     return PlainHead(
-        method.decode(), target.decode(), block.authority, headers, block.length, keep_alive=block.keep_alive
+        _METHODS[method], target.decode("ascii"), block.authority, headers, block.length, keep_alive=block.keep_alive
     )
 
 
@@ -136,6 +140,7 @@ def parse_plain_reply_head(head: bytes) -> PlainReplyHead | None:
     if len(pieces) > 1 + HEADER_COUNT_MAX:
         return None
     lines: list[HeaderLine] = []
+    texts: list[bytes] = []
     keep_alive_text: bytes | None = None
     connections = lengths = length = 0
     keep_alive = True
@@ -146,6 +151,7 @@ def parse_plain_reply_head(head: bytes) -> PlainReplyHead | None:
             meaning = field.meaning
             if meaning in (_ORDINARY, _HOST):
                 lines.append(field.line)
+                texts.append(field.text)
             elif meaning == _LENGTH:
                 length = field.number
                 lengths += 1
@@ -162,7 +168,10 @@ def parse_plain_reply_head(head: bytes) -> PlainReplyHead | None:
         return None
     if lengths != 1 or connections > 1:
         return None
-    return PlainReplyHead(status, Headers(lines), length, keep_alive=keep_alive, keep_alive_text=keep_alive_text)
+    headers = Headers()
+    headers.lines = lines
+    headers.texts = texts
+    return PlainReplyHead(status, headers, length, keep_alive=keep_alive, keep_alive_text=keep_alive_text)
 
 
 def _judge_block(text: bytes) -> _Block:

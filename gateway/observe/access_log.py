@@ -17,7 +17,7 @@ from typing import Final
 
 from gateway.core.identity import Identity
 from gateway.core.memo import Memo
-from gateway.core.milliseconds import milliseconds
+from gateway.core.milliseconds import decimal, milliseconds
 from gateway.observe.line_writer import LINE_MAX_BYTES, LineWriter
 from gateway.plugin_api import Counter, Exchange
 
@@ -25,7 +25,7 @@ _FLUSH_S: Final = 0.05
 _FLUSH_BYTES: Final = 256 << 10
 _PENDING_MAX_BYTES: Final = 4 << 20
 _CLOSE_S: Final = 2.0
-_VERDICT_TEXTS_MAX: Final = 256
+_LINE_MAX_BYTES: Final[int] = LINE_MAX_BYTES
 
 
 class AccessLog:
@@ -50,26 +50,32 @@ class AccessLog:
         self._pending_max_bytes = pending_max_bytes
         self._wall_clock = wall_clock
         self._millisecond = -1
-        self._millisecond_text = ""
+        self._start_text = ""
         self._second = -1
         self._second_text = ""
         # As JSON: what is the same in many lines. Routes, methods, endpoints, codes, addresses; a key is short.
         self._texts: Memo[str, str] = Memo(quote)
-        self._verdict_texts: dict[tuple[tuple[str, str], ...], str] = {}
+        # By plugin, then by its word: there are few of either.
+        self._verdict_texts: Memo[str, Memo[str, str]] = Memo(_verdict_texts)
         self._lines: list[str] = []
         self._size_bytes = 0
+        # How many bytes of lines there was room for when last asked; the writer only makes more.
+        self._room_bytes = pending_max_bytes
         self._timer: asyncio.TimerHandle | None = None
 
     def log(self, exchange: Exchange, total_s: float) -> None:
         """Log one finished exchange. total_s: from its head to the end of its reply."""
         line = self._line(exchange, total_s)
-        if len(line) > LINE_MAX_BYTES:
+        if len(line) > _LINE_MAX_BYTES:
             line = _shortened(line)
-        if self._size_bytes + self._writer.pending_bytes + len(line) > self._pending_max_bytes:
-            self._dropped.inc()
-            return
+        size_bytes = self._size_bytes + len(line)
+        if size_bytes > self._room_bytes:
+            self._room_bytes = self._pending_max_bytes - self._writer.pending_bytes
+            if size_bytes > self._room_bytes:
+                self._dropped.inc()
+                return
         self._lines.append(line)
-        self._size_bytes += len(line)
+        self._size_bytes = size_bytes
         if self._size_bytes >= _FLUSH_BYTES:
             self.flush_soon()
         elif self._timer is None:
@@ -84,6 +90,7 @@ class AccessLog:
             self._writer.put(self._lines, self._size_bytes)
             self._lines = []
             self._size_bytes = 0
+            self._room_bytes = self._pending_max_bytes - self._writer.pending_bytes
         self._count_lost()
 
     async def close(self, timeout_s: float = _CLOSE_S) -> None:
@@ -98,7 +105,8 @@ class AccessLog:
             self._dropped.inc(lost - self._counted)
             self._counted = lost
 
-    def _time_text(self) -> str:
+    def _start(self) -> str:
+        """How a line of this millisecond begins."""
         now_s = self._wall_clock()
         millisecond = int(now_s * 1000)
         if millisecond != self._millisecond:
@@ -107,8 +115,8 @@ class AccessLog:
             if second != self._second:
                 self._second = second
                 self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-            self._millisecond_text = f"{self._second_text}.{rest:03d}Z"
-        return self._millisecond_text
+            self._start_text = f'{{"time":"{self._second_text}.{rest:03d}Z","request_id":"'
+        return self._start_text
 
     def _line(self, exchange: Exchange, total_s: float) -> str:
         route, identity, reply, verdicts = exchange.route, exchange.identity, exchange.reply, exchange.verdicts
@@ -121,28 +129,27 @@ class AccessLog:
         path = exchange.path or exchange.target.partition("?")[0].partition("#")[0]
         trace_id = f'"{exchange.traceparent[3:35].decode("ascii")}"' if exchange.traceparent else "null"
         texts = self._texts
+        total_ms, total_rest = milliseconds(total_s)
+        upstream_ms, upstream_rest = milliseconds(exchange.upstream_s)
         # No format specification here: it goes through Python's own formatter, and three of them were half of the line.
         return (
-            f'{{"time":"{self._time_text()}","request_id":"{exchange.request_id}","trace_id":{trace_id},'
+            f'{self._start()}{exchange.request_id}","trace_id":{trace_id},'
             f'"route":{"null" if route is None else texts[route.id]},{caller},'
             f'"method":{texts[exchange.method]},"path":{quote(path)},'
-            f'"status":{"null" if reply is None else str(reply.status)},'
+            f'"status":{"null" if reply is None else decimal(reply.status)},'
             f'"code":{texts[exchange.error_code] if exchange.error_code else "null"},'
-            f'"outcome":"{exchange.outcome}","bytes_in":{exchange.bytes_in},"bytes_out":{exchange.bytes_out},'
-            f'"total_ms":{milliseconds(total_s)},"upstream_ms":{milliseconds(exchange.upstream_s)},'
-            f'"endpoint":{texts[exchange.endpoint] if exchange.endpoint else "null"},"attempts":{exchange.attempts},'
-            f'"client_ip":{texts[exchange.client_ip]},"verdicts":{self._verdicts(verdicts) if verdicts else "{}"}}}\n'
+            f'"outcome":"{exchange.outcome}","bytes_in":{decimal(exchange.bytes_in)},"bytes_out":{exchange.bytes_out},'
+            f'"total_ms":{total_ms}{total_rest},"upstream_ms":{upstream_ms}{upstream_rest},'
+            f'"endpoint":{texts[exchange.endpoint] if exchange.endpoint else "null"},'
+            f'"attempts":{decimal(exchange.attempts)},"client_ip":{texts[exchange.client_ip]},"verdicts":{{{self._verdicts(verdicts)}}}}}\n'
         )
 
     def _verdicts(self, verdicts: dict[str, str]) -> str:
-        """As JSON. There are few different ones, so their text is remembered; too many, and it starts over."""
-        key = tuple(verdicts.items())
-        text = self._verdict_texts.get(key)
-        if text is None:
-            if len(self._verdict_texts) >= _VERDICT_TEXTS_MAX:
-                self._verdict_texts.clear()
-            text = self._verdict_texts[key] = _object(verdicts)
-        return text
+        """The members of a JSON object."""
+        members = ""
+        for name, verdict in verdicts.items():
+            members += self._verdict_texts[name][verdict]
+        return members[1:]
 
 
 def _caller(identity: Identity) -> str:
@@ -154,8 +161,9 @@ def _caller(identity: Identity) -> str:
     return text
 
 
-def _object(pairs: dict[str, str]) -> str:
-    return "{" + ",".join([f"{quote(key)}:{quote(value)}" for key, value in pairs.items()]) + "}"
+def _verdict_texts(name: str) -> Memo[str, str]:
+    start = f",{quote(name)}:"
+    return Memo(lambda verdict: start + quote(verdict), entries_max=256)
 
 
 def _shortened(line: str) -> str:

@@ -38,6 +38,11 @@ class IdSource:
         self._position = end
         return self._digits[start:end]
 
+    def new_ids(self) -> tuple[str, bytes]:
+        """A request id and the `traceparent` of a new trace, from one draw of digits: every request needs both."""
+        digits = self.hex(80)
+        return digits[:32], f"00-{digits[32:64]}-{digits[64:]}-01".encode()
+
     def request_id(self) -> str:
         """32 hex digits."""
         return self.hex(32)
@@ -45,12 +50,6 @@ class IdSource:
     def __repr__(self) -> str:
         # The digits are ids to come, which nobody should be able to foresee.
         return f"<IdSource {len(self._digits) - self._position} digits left>"
-
-
-def new_ids(random_hex: Callable[[int], str]) -> tuple[str, bytes]:
-    """A request id and the `traceparent` of a new trace, from one draw of digits: every request needs both."""
-    digits = random_hex(80)
-    return digits[:32], f"00-{digits[32:64]}-{digits[64:]}-01".encode()
 
 
 def next_traceparent(incoming: bytes | None, random_hex: Callable[[int], str]) -> bytes:

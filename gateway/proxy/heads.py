@@ -52,9 +52,8 @@ def _size_of(line: HeaderLine) -> int:
     return len(line[0]) + len(line[1])
 
 
-# Lines as they are written: most are the same objects each time (`core/plain_head.py` remembers them).
+# Request lines as they are written: most are the same objects each time (`core/plain_head.py` remembers them).
 _FORWARDED_TEXTS: Final[Memo[HeaderLine, bytes]] = Memo(_forwarded_text, size_of=_size_of)
-_TEXTS: Final[Memo[HeaderLine, bytes]] = Memo(b": ".join, size_of=_size_of)
 
 
 def strip_connection_options(headers: Headers) -> None:
@@ -156,10 +155,19 @@ def reply_head(
     is_chunked = False
     if length is None and (body or not is_bodiless):
         length = len(body) if isinstance(body, bytes) else body.length
+    headers = reply.headers
+    fields = headers.lines
+    texts = headers.texts
     lines = [_STATUS_LINES[status]]
+    known = 0
+    if texts is not None:
+        known = len(texts)
+        lines += texts
     has_date = False
-    for line in reply.headers.lines:
-        lines.append(_TEXTS[line])
+    for index in range(len(fields)):
+        line = fields[index]
+        if index >= known:
+            lines.append(line[0] + b": " + line[1])
         if line[0] == b"date":
             has_date = True
     if status == 204 or (status == 304 and not length):
@@ -173,10 +181,12 @@ def reply_head(
         is_chunked = True
     if is_chunked:
         lines.append(b"transfer-encoding: chunked")
+    total_ms, total_rest = milliseconds(now_s - exchange.started_s)
+    upstream_ms, upstream_rest = milliseconds(exchange.upstream_s)
     lines.append(
         (
             f"x-request-id: {exchange.request_id}\r\nserver-timing: "
-            f"total;dur={milliseconds(now_s - exchange.started_s)}, upstream;dur={milliseconds(exchange.upstream_s)}"
+            f"total;dur={total_ms}{total_rest}, upstream;dur={upstream_ms}{upstream_rest}"
         ).encode()
     )
     if not has_date:

@@ -15,7 +15,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.throughput import Throughput
 from gateway.observe.metrics import Gauge
-from gateway.observe.tracing import IdSource, new_ids, next_traceparent
+from gateway.observe.tracing import IdSource, next_traceparent
 from gateway.plugin_api import BodyStream, Exchange
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import reply_head, wants_trailers
@@ -95,7 +95,7 @@ class LaneParts:
         What a client says of itself in these fields counts only where a trusted proxy passes it on.
         """
         headers = exchange.headers
-        exchange.request_id, exchange.traceparent = new_ids(self.ids.hex)
+        exchange.request_id, exchange.traceparent = self.ids.new_ids()
         if not exchange.is_trusted_peer:
             if b"tracestate" in headers:
                 headers.remove(b"tracestate")

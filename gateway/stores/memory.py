@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from time import time
 from typing import Final
 
 from gateway.core.rate_limit import Bucket, Decision, Window, take
@@ -12,6 +13,11 @@ FULL_FOR_MS: Final = 60_000
 SWEPT_AT_ONCE: Final = 4
 
 _Key = tuple[str, tuple[Window, ...]]
+
+
+def wall_ms() -> int:
+    """Milliseconds since the epoch: `MemoryLimits` asks for each request, so this is compiled with it."""
+    return int(time() * 1000)
 
 
 class MemoryLimits:
@@ -36,7 +42,9 @@ class MemoryLimits:
             decision, self._buckets[full_key] = take((None,) * len(windows), windows, cost, now_ms)
         else:
             # In place: to hash the windows once more costs as much as the rest of this method.
-            decision, stored[:] = take(stored, windows, cost, now_ms)
+            decision, taken = take(stored, windows, cost, now_ms)
+            for index in range(len(taken)):
+                stored[index] = taken[index]
         return decision
 
     async def close(self) -> None:

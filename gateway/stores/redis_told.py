@@ -68,18 +68,21 @@ def take_in(limits: RedisLimits, data: bytes) -> None:
 
 
 async def _look_through(limits: RedisLimits) -> None:
-    """Learn of every bucket in the store, gently. Left undone where there are too many or the store fails."""
-    try:
-        seen = 0
-        async for checks in _buckets(limits):
-            await limits.call(checks)
-            seen += len(checks)
-            if seen >= _NAMES_MAX:
-                return
-    except Exception as error:  # whatever the client raises; a check of a request will say more
-        _log.info("the limit store was not looked through: %s: %s", type(error).__name__, error)
-    else:
-        limits.local.hears(None)
+    """Learn of every bucket in the store, gently, and again where that failed. Left undone where there are too many."""
+    while True:
+        try:
+            seen = 0
+            async for checks in _buckets(limits):
+                await limits.call(checks)
+                seen += len(checks)
+                if seen >= _NAMES_MAX:
+                    return
+        except Exception as error:  # whatever the client raises; a check of a request will say more
+            _log.info("the limit store was not looked through: %s: %s", type(error).__name__, error)
+            await asyncio.sleep(PROBE_S)
+        else:
+            limits.local.hears(None)
+            return
 
 
 async def _buckets(limits: RedisLimits) -> AsyncIterator[list[Check]]:

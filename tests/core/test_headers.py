@@ -21,6 +21,7 @@ def test_after_any_changes_it_is_what_its_lines_say(
         headers = Headers.of_block(block)
     else:
         headers = Headers(start)
+        headers.texts = [b": ".join(line) for line in start]
     model = list(start)
     for action, name, value in todo:
         if action == "add":
@@ -43,6 +44,8 @@ def test_after_any_changes_it_is_what_its_lines_say(
             assert headers.is_repeated(asked) == (len(values) > 1)
             assert (asked in headers) == bool(values)
         assert len(headers) == len(model)
+        if headers.texts is not None:
+            assert headers.texts == [b": ".join(line) for line in model[: len(headers.texts)]]
         if headers.block is not None:
             assert model == start
     if is_shared:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
+from gateway.observe.metrics import AttemptCounters, Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
 from gateway.observe.metrics_reader import MetricsReader
 
@@ -198,7 +198,37 @@ def test_made_up_methods_are_one_series_and_take_no_memory():
     for number in range(50):
         requests.record("crm", f"BREW{number}", 405, 0.0, 0, None, 0.0, "")
     assert samples(memory)['gateway_requests_total{method="other",route="crm",status="405"}'] == 50
-    assert len(requests._routes) == 1
+    assert len(requests._routes["crm"].requests) == 1
+
+
+def test_answers_that_take_turns_are_counted_each_for_itself():
+    memory = map_buffer()
+    requests = RequestMetrics(WorkerMetrics(memory))
+    for method, status in [("GET", 200), ("GET", 304), ("GET", 200), ("HEAD", 200), ("BREW", 200), ("BREW", 200)] * 2:
+        requests.record("crm", method, status, 0.0, 0, None, 0.0, "")
+    found = samples(memory)
+    counts = [("GET", 200, 4), ("GET", 304, 2), ("HEAD", 200, 2), ("other", 200, 4)]
+    for method, status, count in counts:
+        assert found[f'gateway_requests_total{{method="{method}",route="crm",status="{status}"}}'] == count
+
+
+def test_attempts_are_counted_by_outcome():
+    memory = map_buffer()
+    attempts = AttemptCounters("crm", RequestMetrics(WorkerMetrics(memory)))
+    for outcome in ("ok", "502", "ok"):
+        attempts.count(outcome)
+    found = samples(memory)
+    assert found['gateway_upstream_attempts_total{outcome="ok",upstream="crm"}'] == 2
+    assert found['gateway_upstream_attempts_total{outcome="502",upstream="crm"}'] == 1
+
+
+def test_every_bound_belongs_to_its_own_bucket():
+    memory = map_buffer()
+    seconds = WorkerMetrics(memory).histogram("s", "Seconds.", (1, 2, 3))
+    for value in (0, 1, 1.5, 2, 3, 3.5, 99):
+        seconds.observe(value)
+    found = samples(memory)
+    assert [found[f's_bucket{{le="{bound}"}}'] for bound in ("1.0", "2.0", "3.0", "+Inf")] == [2, 4, 5, 7]
 
 
 def test_reprs_tell():

@@ -81,3 +81,10 @@ def test_a_block_is_drawn_once_for_many_ids():
     source.request_id()
     assert drawn == [4096, 4096]
     assert repr(source) == "<IdSource 8160 digits left>"
+
+
+def test_a_request_id_and_a_new_trace_share_no_digit():
+    source = IdSource(lambda size: bytes(number % 251 for number in range(size)))
+    digits = IdSource(lambda size: bytes(number % 251 for number in range(size))).hex(80)
+    assert source.new_ids() == (digits[:32], f"00-{digits[32:64]}-{digits[64:]}-01".encode())
+    assert source.new_ids()[0] != digits[:32]

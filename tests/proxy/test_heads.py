@@ -6,6 +6,7 @@ import pytest
 
 from gateway.core.headers import Headers
 from gateway.core.identity import Identity
+from gateway.core.plain_head import parse_plain_reply_head
 from gateway.plugin_api import Reply
 from gateway.proxy.heads import (
     has_no_body,
@@ -124,3 +125,19 @@ def test_rfc9110_7_6_1_what_connection_names_goes_and_what_the_lane_needs_stays(
     )
     strip_connection_options(headers)
     assert [name for name, _ in headers] == [b"connection", b"host", b"te", b"x"]
+
+
+@pytest.mark.parametrize("change", [None, (b"x-b", b"3"), (b"date", b"now"), (b"x-new", b"3")])
+def test_a_head_is_the_same_whether_the_parser_knows_its_lines_as_text(change: tuple[bytes, bytes] | None) -> None:
+    parsed = parse_plain_reply_head(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B:2\r\nDate: then\r\nX-B: 4\r\nContent-Length: 0")
+    assert parsed is not None and parsed.headers.texts is not None
+    known, unknown = parsed.headers, Headers(parsed.headers.lines)
+    heads = []
+    for headers in (known, unknown):
+        if change is not None:
+            headers.set(*change)
+        reply = Reply(200, headers)
+        heads.append(reply_head(reply, exchange(), now_s=1.0, is_http10=False, keep_alive=True)[0])
+    assert heads[0] == heads[1]
+    assert heads[0].startswith(b"HTTP/1.1 200 OK\r\nx-a: 1\r\n")
+    assert heads[0].count(b"\r\ndate: ") == 1

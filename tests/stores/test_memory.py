@@ -1,5 +1,7 @@
+import time
+
 from gateway.core.rate_limit import Window
-from gateway.stores.memory import FULL_FOR_MS, MemoryLimits
+from gateway.stores.memory import FULL_FOR_MS, MemoryLimits, wall_ms
 
 MINUTE = (Window(60, 60_000),)
 
@@ -59,3 +61,9 @@ async def test_closed_it_has_forgotten_everything() -> None:
     store.take("tenant:a", MINUTE)
     await store.close()
     assert repr(store) == "<MemoryLimits 0 of 100000>"
+
+
+def test_the_wall_clock_is_in_milliseconds_of_the_epoch() -> None:
+    before_ms = time.time_ns() // 1_000_000
+    now_ms = wall_ms()
+    assert before_ms - 1 <= now_ms <= time.time_ns() // 1_000_000 + 1

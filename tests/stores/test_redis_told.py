@@ -1,7 +1,7 @@
 """What one worker takes, all others know to a twentieth."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from redis.asyncio import Redis
@@ -10,7 +10,7 @@ from gateway.core.rate_limit import Window
 from gateway.stores import redis as redis_store
 from gateway.stores import redis_pulse, redis_told
 from gateway.stores.local import bucket_name
-from gateway.stores.redis import Phase, RedisLimits
+from gateway.stores.redis import Check, Phase, RedisLimits
 from gateway.stores.redis_told import hear
 from tests.stores.redis_cluster import RedisClusterServers
 from tests.stores.redis_server import RedisServer
@@ -113,3 +113,22 @@ async def test_every_node_of_a_cluster_tells(shared_cluster: RedisClusterServers
     names = [f"{key}:{number}" for number in range(30)]
     await asyncio.gather(*(taker.take(name, DAY, 50) for name in names))
     await until(lambda: all(known(other, name) == 50 for name in names))
+
+
+async def test_a_look_that_fails_is_taken_again(
+    shared_url: str, key: str, hearing: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taker = hearing(shared_url)
+    await taker.take(key, DAY)
+    real, failures = RedisLimits.call, [OSError("the server was busy"), OSError("and still is")]
+
+    async def call(store: RedisLimits, checks: Sequence[Check]) -> None:
+        if failures and store is not taker:
+            raise failures.pop()
+        await real(store, checks)
+
+    monkeypatch.setattr(RedisLimits, "call", call)
+    late = hearing(shared_url)
+    await hears_all(late)
+    assert failures == []
+    assert known(late, key) == 1

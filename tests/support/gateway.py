@@ -26,7 +26,7 @@ from tests.support.origin import Origin, Script, running_origin
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
-default_lane = "fast"
+default_lane = os.environ.get("GATEWAY_LANE", "fast")
 """The lane of gateways whose test does not say."""
 
 TABLE = """
