@@ -35,6 +35,7 @@ def _scope(value: str) -> str:
 
 
 Scope = Annotated[str, AfterValidator(_scope), written(SCOPE, "crm.read")]
+_Scopes = Annotated[tuple[Scope, ...], Field(min_length=1)]
 
 
 def _as_text(value: Any) -> Any:
@@ -80,9 +81,7 @@ class Allow(Plugin):
 
     name = "allow"
     stage = Stage.ADMISSION
-    Policy = Annotated[
-        AllowSettings, BeforeValidator(_read_short, json_schema_input_type=tuple[Scope, ...] | AllowSettings)
-    ]
+    Policy = Annotated[AllowSettings, BeforeValidator(_read_short, json_schema_input_type=_Scopes | AllowSettings)]
 
     def __init__(self, policy: AllowSettings, route: RouteInfo, services: PluginServices) -> None:
         for key in ("scopes", "modules"):

@@ -41,6 +41,7 @@ def _targets(paths: tuple[str, ...]) -> tuple[str, ...]:
 
 
 WarmPath = Annotated[str, written(r"^/[!\"$-~]*$", "/api/v1/crm/contacts")]
+_WarmPaths = Annotated[tuple[WarmPath, ...], Field(min_length=1, max_length=50)]
 
 
 class WarmSettings(Settings):
@@ -61,7 +62,7 @@ def _read_short(value: Any) -> Any:
     return {"paths": value} if isinstance(value, list) else value
 
 
-Warm = Annotated[WarmSettings, BeforeValidator(_read_short, json_schema_input_type=tuple[WarmPath, ...] | WarmSettings)]
+Warm = Annotated[WarmSettings, BeforeValidator(_read_short, json_schema_input_type=_WarmPaths | WarmSettings)]
 
 
 class Warming:
