@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from gateway.admin.app import text_table
 from gateway.app import build_gateway
+from gateway.check_command import add_check_arguments, add_schema_arguments
 from gateway.config.compile import check_table
 from gateway.config.describe import describe_routes
 from gateway.config.load import load_table
@@ -21,7 +22,6 @@ from gateway.demo import run_demo
 from gateway.development_token import Caller, make_token
 from gateway.explain.commands import fill_explain
 from gateway.explain.diff_command import fill_diff
-from gateway.explain.table_tests import run_table_tests
 from gateway.observe.log_format import log_to_stderr
 from gateway.proxy.aiohttp_lane import has_c_parser
 from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(invalid.problems) > 1:
             sys.stderr.write(f"{found.config}: {len(invalid.problems)} problems\n")
         is_only_missing = {problem.code for problem in invalid.problems} <= _MISSING
-        return _USAGE if is_only_missing and found.run is not _check else 1
+        return _USAGE if is_only_missing else 1
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
@@ -71,6 +71,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_serve(commands)
     _add_demo(commands)
     _add_check(commands)
+    _add_schema(commands)
     _add_routes(commands)
     _add_explain(commands)
     fill_diff(commands.add_parser("diff", help="say what a change of a route table means, the riskiest first"))
@@ -187,19 +188,11 @@ def _worker(found: argparse.Namespace) -> int:
 
 
 def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    parser = commands.add_parser("check", help="say everything that is wrong with a route table")
-    parser.add_argument("config", nargs="?", default=_from_environment("config", "routes.yaml"), metavar="FILE")
-    parser.set_defaults(run=_check)
+    add_check_arguments(commands.add_parser("check", help="say everything that is wrong with a route table"))
 
 
-def _check(found: argparse.Namespace) -> int:
-    snapshot = check_table(found.config)
-    if failed := run_table_tests(load_table(found.config)):
-        raise TableInvalid(failed)
-    for warning in snapshot.warnings:
-        print(f"{warning}")
-    print(f"{found.config}: good; {len(snapshot.routes)} routes, version {snapshot.version}")
-    return 0
+def _add_schema(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    add_schema_arguments(commands.add_parser("schema", help="write the JSON Schema of route tables, for editors"))
 
 
 def _add_routes(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -9,10 +9,19 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, Field, IPvAnyNetwork, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyNetwork,
+    WithJsonSchema,
+    model_validator,
+)
 
 from gateway.core.errors import ADDRESS_REFUSED, MODULE_NOT_LICENSED, SCOPE_MISSING, GatewayError
 from gateway.core.scalars import Settings
+from gateway.core.schema_hints import NETWORK, SCOPE, filled, written
 from gateway.core.tokens import is_scope
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage
 from plugins.allow_changes import compare_allow
@@ -26,14 +35,34 @@ def _scope(value: str) -> str:
     return value
 
 
+Scope = Annotated[str, AfterValidator(_scope), written(SCOPE, "crm.read")]
+_Scopes = Annotated[tuple[Scope, ...], Field(min_length=1)]
+
+
+def _as_text(value: Any) -> Any:
+    # A number would be read as an address as well: 5 as 0.0.0.5.
+    if not isinstance(value, str):
+        raise ValueError("an address or a network is text, such as 10.0.0.0/8")
+    return value
+
+
+Network = Annotated[
+    IPvAnyNetwork,
+    BeforeValidator(_as_text),
+    WithJsonSchema({"type": "string", "pattern": NETWORK, "examples": ["10.0.0.0/8"]}),
+]
+
+
 class AllowSettings(Settings):
     """What a caller needs. The short form is a list of scopes."""
 
-    scopes: tuple[Annotated[str, AfterValidator(_scope)], ...] = Field(
-        default=(), description="Scopes that the caller must all have"
+    model_config = ConfigDict(json_schema_extra={"anyOf": [filled("scopes"), filled("modules"), filled("addresses")]})
+
+    scopes: tuple[Scope, ...] = Field(default=(), description="Scopes that the caller must all have")
+    modules: tuple[str, ...] = Field(
+        default=(), examples=[["crm"]], description="Modules that the tenant must all have licensed"
     )
-    modules: tuple[str, ...] = Field(default=(), description="Modules that the tenant must all have licensed")
-    addresses: tuple[IPvAnyNetwork, ...] = Field(
+    addresses: tuple[Network, ...] = Field(
         default=(), description="Addresses and CIDR ranges, one of which the client must come from"
     )
 
@@ -53,7 +82,7 @@ class Allow(Plugin):
 
     name = "allow"
     stage = Stage.ADMISSION
-    Policy = Annotated[AllowSettings, BeforeValidator(_read_short)]
+    Policy = Annotated[AllowSettings, BeforeValidator(_read_short, json_schema_input_type=_Scopes | AllowSettings)]
     compare = compare_allow
 
     def __init__(self, policy: AllowSettings, route: RouteInfo, services: PluginServices) -> None:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from gateway.core.headers import is_token
 from gateway.core.keys import AlgorithmName
 from gateway.core.scalars import Duration, Settings
+from gateway.core.schema_hints import HEADER_NAME, SCOPE, exactly_one, written
 from gateway.core.tokens import is_plain_text, is_scope
 
 
@@ -39,13 +41,15 @@ def _by_name(value: Any) -> Any:
         if not isinstance(name, str):
             raise ValueError("each key of the list needs a name")
         if name in named:
-            raise ValueError(f"the key {name} stands here twice")
+            raise PydanticCustomError("duplicate_key", "the key {name} stands here twice; keep one", {"name": name})
         named[name] = {member: entry[member] for member in entry if member != "name"}
     return named
 
 
-PlainText = Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_plain)]
-Scope = Annotated[str, AfterValidator(_scope)]
+PlainText = Annotated[
+    str, Field(min_length=1, max_length=255), AfterValidator(_plain), written(r"^\S(?:[^\x00-\x1f\x7f]*\S)?$", "t1")
+]
+Scope = Annotated[str, AfterValidator(_scope), written(SCOPE, "crm.read")]
 
 
 class _SecretSettings(Settings):
@@ -55,10 +59,16 @@ class _SecretSettings(Settings):
 class NamedKey(_SecretSettings):
     """One key of several: the token's `kid` chooses it."""
 
-    kid: str = Field(min_length=1, description="The name that tokens carry in their header")
+    model_config = ConfigDict(json_schema_extra=exactly_one("secret", "public_key"))
+
+    kid: str = Field(min_length=1, examples=["2026-11"], description="The name that tokens carry in their header")
     algorithm: AlgorithmName = Field(description="The one algorithm of this key")
-    secret: SecretStr | None = Field(default=None, description="For HS256, HS384 and HS512")
-    public_key: str | None = Field(default=None, description="For all other algorithms: PEM text")
+    secret: SecretStr | None = Field(
+        default=None, examples=["${env:JWT_SECRET}"], description="For HS256, HS384 and HS512"
+    )
+    public_key: str | None = Field(
+        default=None, examples=["${file:public.pem}"], description="For all other algorithms: PEM text"
+    )
 
     @model_validator(mode="after")
     def _check_one(self) -> "NamedKey":
@@ -70,13 +80,25 @@ class NamedKey(_SecretSettings):
 class JwtSettings(_SecretSettings):
     """How a profile's tokens are verified."""
 
+    model_config = ConfigDict(json_schema_extra=exactly_one("secret", "public_key", "keys", "jwks"))
+
     algorithms: tuple[AlgorithmName, ...] = Field(min_length=1, description="All that are accepted, and no other")
-    secret: SecretStr | None = Field(default=None, description="The shared secret, for HS256, HS384 and HS512")
-    public_key: str | None = Field(default=None, description="The public key as PEM text")
+    secret: SecretStr | None = Field(
+        default=None, examples=["${env:JWT_SECRET}"], description="The shared secret, for HS256, HS384 and HS512"
+    )
+    public_key: str | None = Field(
+        default=None, examples=["${file:public.pem}"], description="The public key as PEM text"
+    )
     keys: tuple[NamedKey, ...] | None = Field(default=None, min_length=1, description="Several keys, chosen by kid")
-    jwks: str | dict[str, Any] | None = Field(default=None, description="The URL of a JWK set, or the set itself")
-    issuer: str | None = Field(default=None, description="The iss that tokens must have")
-    audience: str | None = Field(default=None, description="The aud that tokens must have; without it they have none")
+    jwks: str | dict[str, Any] | None = Field(
+        default=None, examples=["https://id.example/jwks.json"], description="The URL of a JWK set, or the set itself"
+    )
+    issuer: str | None = Field(
+        default=None, examples=["https://id.example"], description="The iss that tokens must have"
+    )
+    audience: str | None = Field(
+        default=None, examples=["api"], description="The aud that tokens must have; without it they have none"
+    )
     leeway: Duration = Field(default=0.0, description="How far clocks may be apart")
 
     @model_validator(mode="after")
@@ -90,7 +112,11 @@ class JwtSettings(_SecretSettings):
 class ApiKey(_SecretSettings):
     """One API key and whose it is. The key itself is nowhere: only its hash."""
 
-    sha256: str = Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the key, in hex")
+    sha256: str = Field(
+        pattern="^[0-9a-fA-F]{64}$",
+        examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        description="SHA-256 of the key, in hex",
+    )
     tenant: PlainText | None = Field(default=None, description="Whose key it is")
     user: PlainText | None = Field(default=None, description="The user it acts for")
     plan: PlainText | None = Field(default=None, description="The plan of its limits")
@@ -98,15 +124,28 @@ class ApiKey(_SecretSettings):
     modules: tuple[PlainText, ...] = Field(default=(), description="The modules that its tenant has licensed")
 
 
+class _ListedApiKey(ApiKey):
+    """An entry of the list form."""
+
+    name: PlainText = Field(description="The name of the key in logs")
+
+
 class ApiKeySettings(_SecretSettings):
     """Where a profile's API keys come, and which there are."""
 
-    header: Annotated[str, AfterValidator(_field_name)] = Field(default="X-Api-Key", description="The request header")
-    keys: Annotated[dict[PlainText, ApiKey], BeforeValidator(_by_name)] = Field(description="The keys by name")
+    header: Annotated[str, AfterValidator(_field_name), written(HEADER_NAME, "X-Api-Key")] = Field(
+        default="X-Api-Key", description="The request header"
+    )
+    keys: Annotated[
+        dict[PlainText, ApiKey],
+        BeforeValidator(_by_name, json_schema_input_type=dict[PlainText, ApiKey] | list[_ListedApiKey]),
+    ] = Field(examples=["${file:api_keys.yaml}"], description="The keys by name")
 
 
 class Profile(Settings):
     """One way to know the caller."""
+
+    model_config = ConfigDict(json_schema_extra=exactly_one("jwt", "api_key"))
 
     jwt: JwtSettings | None = Field(default=None, description="By a bearer token")
     api_key: ApiKeySettings | None = Field(default=None, description="By an API key")

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.core.headers import Headers
 from gateway.core.scalars import Duration, Settings
+from gateway.core.schema_hints import written
 from gateway.plugin_api import Exchange, PluginServices
 
 AT_ONCE: Final = 2
@@ -39,10 +40,14 @@ def _targets(paths: tuple[str, ...]) -> tuple[str, ...]:
     return paths
 
 
+WarmPath = Annotated[str, written(r"^/[!\"$-~]*$", "/api/v1/crm/contacts")]
+_WarmPaths = Annotated[tuple[WarmPath, ...], Field(min_length=1, max_length=50)]
+
+
 class WarmSettings(Settings):
     """What to ask for ahead. The short form is the list of paths."""
 
-    paths: Annotated[tuple[str, ...], Field(min_length=1, max_length=50), AfterValidator(_targets)] = Field(
+    paths: Annotated[tuple[WarmPath, ...], Field(min_length=1, max_length=50), AfterValidator(_targets)] = Field(
         description="As a client asks for them, with their query"
     )
     every: Annotated[Duration, Field(gt=0)] | None = Field(
@@ -57,7 +62,7 @@ def _read_short(value: Any) -> Any:
     return {"paths": value} if isinstance(value, list) else value
 
 
-Warm = Annotated[WarmSettings, BeforeValidator(_read_short)]
+Warm = Annotated[WarmSettings, BeforeValidator(_read_short, json_schema_input_type=_WarmPaths | WarmSettings)]
 
 
 class Warming:

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from gateway.core.content_coding import COMPRESSIBLE_TYPES, choose_coding, compile_media_types
 from gateway.core.headers import Headers, add_to_vary
 from gateway.core.scalars import Settings, Size
+from gateway.core.schema_hints import MEDIA_TYPE, written
 from gateway.plugin_api import BodyTransform, Exchange, Plugin, PluginServices, Reply, RouteInfo, Stage
 
 Coding = Literal["zstd", "br", "gzip"]
@@ -35,9 +36,9 @@ class CompressLevels(Settings):
     """How hard to try. The defaults shrink 17 KB of JSON to a fifth in 60 (gzip), 100 (zstd) and 300 us (br)."""
 
     # Above 19 zstd wants windows that RFC 9659 does not let clients be sent.
-    zstd: Annotated[int, Field(ge=1, le=19)] = 3
-    br: Annotated[int, Field(ge=0, le=11)] = 4
-    gzip: Annotated[int, Field(ge=0, le=3)] = 2
+    zstd: int = Field(default=3, ge=1, le=19, description="1 is fast, 19 is small")
+    br: int = Field(default=4, ge=0, le=11, description="0 is fast, 11 is small")
+    gzip: int = Field(default=2, ge=0, le=3, description="0 is fast, 3 is small")
 
 
 def _check_types(types: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,17 +52,24 @@ def _check_codings(codings: tuple[Coding, ...]) -> tuple[Coding, ...]:
     return codings
 
 
+_Codings = Annotated[
+    tuple[Coding, ...],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_check_codings),
+]
+
+
 class CompressSettings(Settings):
     """The short form is the list of codings."""
 
-    codings: Annotated[tuple[Coding, ...], Field(min_length=1), AfterValidator(_check_codings)] = Field(
-        default=("zstd", "br", "gzip"), description="What to offer, the best first"
-    )
+    codings: _Codings = Field(default=("zstd", "br", "gzip"), description="What to offer, the best first")
     min_size: Size = Field(default=1024, description="Smaller replies go as they are")
-    types: Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_check_types)] = Field(
-        default=COMPRESSIBLE_TYPES, description="Media types to compress; * stands for anything within a part"
-    )
-    level: CompressLevels = CompressLevels()
+    types: Annotated[
+        tuple[Annotated[str, written(MEDIA_TYPE, "application/json")], ...],
+        Field(min_length=1),
+        AfterValidator(_check_types),
+    ] = Field(default=COMPRESSIBLE_TYPES, description="Media types to compress; * stands for anything within a part")
+    level: CompressLevels = Field(default=CompressLevels(), description="How hard each coding tries")
 
 
 def _read_short(value: Any) -> Any:
@@ -73,7 +81,9 @@ class Compress(Plugin):
 
     name = "compress"
     stage = Stage.TRANSFORM
-    Policy = Annotated[CompressSettings, BeforeValidator(_read_short)]
+    Policy = Annotated[
+        CompressSettings, BeforeValidator(_read_short, json_schema_input_type=_Codings | CompressSettings)
+    ]
 
     def __init__(self, policy: CompressSettings, route: RouteInfo, services: PluginServices) -> None:
         self._codings = policy.codings

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from gateway.core.errors import ORIGIN_REFUSED, GatewayError
 from gateway.core.headers import Headers, add_to_vary, is_token
 from gateway.core.scalars import Duration, Settings
+from gateway.core.schema_hints import HEADER_NAME, written
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Reply, RouteInfo, Stage
 from plugins.cors_changes import compare_cors
 
@@ -42,13 +43,24 @@ def _check_name(text: str) -> str:
     return text
 
 
-Name = Annotated[str, AfterValidator(_check_name)]
+Name = Annotated[str, AfterValidator(_check_name), written(HEADER_NAME, "X-Request-Id")]
+_Origins = Annotated[
+    tuple[
+        Annotated[
+            str,
+            AfterValidator(_check_origin),
+            written(rf"^\*$|^(?!http:.*:80$|https:.*:443$){_ORIGIN.pattern}$", "https://app.example"),
+        ],
+        ...,
+    ],
+    Field(min_length=1),
+]
 
 
 class CorsSettings(Settings):
     """The short form is the list of origins."""
 
-    origins: Annotated[tuple[Annotated[str, AfterValidator(_check_origin)], ...], Field(min_length=1)] = Field(
+    origins: _Origins = Field(
         description="Pages that may read: https://app.example, https://*.example for every subdomain, or *"
     )
     methods: tuple[Name, ...] | None = Field(
@@ -75,7 +87,7 @@ class Cors(Plugin):
 
     name = "cors"
     stage = Stage.EDGE
-    Policy = Annotated[CorsSettings, BeforeValidator(_read_short)]
+    Policy = Annotated[CorsSettings, BeforeValidator(_read_short, json_schema_input_type=_Origins | CorsSettings)]
     compare = compare_cors
 
     def __init__(self, policy: CorsSettings, route: RouteInfo, services: PluginServices) -> None:

@@ -4,11 +4,13 @@
 connection and the framing cannot be touched, nor what tells the upstream who asks. Values are literal text.
 """
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from gateway.core.headers import Headers
 from gateway.core.owned_headers import HeaderValue, ReplyHeaderName, RequestHeaderName
 from gateway.core.scalars import Settings
+from gateway.core.schema_hints import filled
 from gateway.plugin_api import Exchange, Plugin, PluginServices, RouteInfo, Stage
 
 
@@ -28,11 +30,20 @@ class ReplyEdits(Settings):
     remove: tuple[ReplyHeaderName, ...] = Field(default=(), description="Drop every line of that name")
 
 
+_SOMETHING: JsonDict = {"anyOf": [filled("set"), filled("add"), filled("remove")]}
+
+
 class HeadersSettings(Settings):
     """What to change on the way in, and on the way out."""
 
-    request: RequestEdits = RequestEdits()
-    reply: ReplyEdits = ReplyEdits()
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [{"required": [side], "properties": {side: _SOMETHING}} for side in ("request", "reply")]
+        }
+    )
+
+    request: RequestEdits = Field(default=RequestEdits(), description="Changes to the request")
+    reply: ReplyEdits = Field(default=ReplyEdits(), description="Changes to the reply")
 
     @model_validator(mode="after")
     def _check_any(self) -> "HeadersSettings":

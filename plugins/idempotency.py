@@ -67,10 +67,13 @@ _METHODS = frozenset({"POST", "PATCH"})
 _VERDICTS = ("first", "freed", "lost", "replayed", "in_flight", "mismatch", "unkept", "store_down")
 
 
+Mode = Literal["optional", "required"]
+
+
 class IdempotencySettings(Settings):
     """The short form is the mode."""
 
-    mode: Literal["optional", "required"] = Field(description="Whether a write without a key is refused")
+    mode: Mode = Field(description="Whether a write without a key is refused")
     for_: Duration = Field(default=86_400.0, alias="for", description="How long a reply is kept")
 
     @field_validator("for_")
@@ -90,7 +93,9 @@ class Idempotency(Plugin):
 
     name = "idempotency"
     stage = Stage.CACHE
-    Policy = Annotated[IdempotencySettings, BeforeValidator(_read_short)]
+    Policy = Annotated[
+        IdempotencySettings, BeforeValidator(_read_short, json_schema_input_type=Mode | IdempotencySettings)
+    ]
 
     def __init__(self, policy: IdempotencySettings, route: RouteInfo, services: PluginServices) -> None:
         if route.methods is not None and not route.methods & _METHODS:

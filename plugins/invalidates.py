@@ -34,7 +34,7 @@ class Invalidates(Plugin):
 
     name = "invalidates"
     stage = Stage.CACHE
-    Policy = Annotated[tuple[str, ...], Field(min_length=1)]
+    Policy = Annotated[tuple[str, ...], Field(min_length=1, examples=[["crm:{tenant}"]])]
 
     def __init__(self, policy: tuple[str, ...], route: RouteInfo, services: PluginServices) -> None:
         for number, tag in enumerate(policy):

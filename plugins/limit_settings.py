@@ -2,13 +2,29 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonValue
 
 from gateway.core.scalars import Rate, Settings
+from gateway.core.schema_hints import given
+
+_WINDOWS: list[JsonValue] = [
+    given("rate"),
+    given("rates"),
+    {"required": ["plan"], "properties": {"plan": {"const": True}}},
+]
+_CONCURRENT = given("concurrent")
 
 
 class LimitSettings(Settings):
     """How often, and who is counted. The short form is a rate."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [*_WINDOWS, {"allOf": [_CONCURRENT], "not": {"anyOf": _WINDOWS}}],
+            "not": {"allOf": [_WINDOWS[2], _CONCURRENT]},
+        }
+    )
 
     rate: Rate | None = Field(default=None, description="One rate of this route itself")
     rates: tuple[Rate, ...] | None = Field(default=None, min_length=1, description="Several, all of which must hold")
@@ -36,7 +52,9 @@ class LimitSettings(Settings):
 class PlanSettings(Settings):
     """The token buckets of one plan, and how many of its requests may be under way."""
 
-    limits: tuple[Rate, ...] = Field(min_length=1, description="A request passes only if every one has a token")
+    limits: tuple[Rate, ...] = Field(
+        min_length=1, examples=[["60/min", "1000/h"]], description="A request passes only if every one has a token"
+    )
     concurrent: int | None = Field(default=None, ge=1, strict=True, description="Requests that may be under way")
 
 
@@ -44,4 +62,4 @@ def _read_short(value: Any) -> Any:
     return {"rate": value} if isinstance(value, str) else value
 
 
-LimitPolicy = Annotated[LimitSettings, BeforeValidator(_read_short)]
+LimitPolicy = Annotated[LimitSettings, BeforeValidator(_read_short, json_schema_input_type=Rate | LimitSettings)]

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.core.headers import Headers
 from gateway.core.scalars import Settings
+from gateway.core.schema_hints import written
 from gateway.plugin_api import Exchange, Plugin, PluginServices, Reply, RouteInfo, Stage
 
 _TARGET = re.compile(r"(?:https?://[A-Za-z0-9.\[\]:-]+(?:/|$)|/(?![/\\]))[!$&-;=?-\[\]_a-z~%]*")
@@ -24,11 +25,14 @@ def _check_target(to: str) -> str:
     return to
 
 
+Target = Annotated[str, AfterValidator(_check_target), written(f"^(?:{_TARGET.pattern})$", "/new/")]
+
+
 class RedirectSettings(Settings):
     """The short form is `to`."""
 
-    to: Annotated[str, AfterValidator(_check_target)] = Field(description="A path of this host, or a whole URL")
-    status: Literal[301, 302, 303, 307, 308] = 308
+    to: Target = Field(description="A path of this host, or a whole URL")
+    status: Literal[301, 302, 303, 307, 308] = Field(default=308, description="308 and 307 keep the method")
 
 
 def _read_short(value: Any) -> Any:
@@ -40,7 +44,7 @@ class Redirect(Plugin):
 
     name = "redirect"
     stage = Stage.LOCAL
-    Policy = Annotated[RedirectSettings, BeforeValidator(_read_short)]
+    Policy = Annotated[RedirectSettings, BeforeValidator(_read_short, json_schema_input_type=Target | RedirectSettings)]
     is_answering = True
 
     def __init__(self, policy: RedirectSettings, route: RouteInfo, services: PluginServices) -> None:

@@ -5,25 +5,44 @@ shows the caller's plan and what is left of it, by the route's own policy `limit
 """
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from gateway.core.headers import HeaderLine, Headers
 from gateway.core.owned_headers import HeaderValue, ReplyHeaderName
 from gateway.core.scalars import Settings
+from gateway.core.schema_hints import given
 from gateway.plugin_api import LIMITS_REPORT, Exchange, Plugin, PluginServices, PolicyError, Reply, RouteInfo, Stage
 
 _WITHOUT_BODY = (204, 205, 304)
 
 
+_HAS_BODY: JsonDict = {"anyOf": [{"required": ["json"]}, given("text")]}
+_SAYS_LIMITS: JsonDict = {"required": ["limits"], "properties": {"limits": {"const": True}}}
+_SAYS_NO_BODY: JsonDict = {"required": ["status"], "properties": {"status": {"enum": list(_WITHOUT_BODY)}}}
+
+
 class RespondSettings(Settings):
     """One of json, text and limits, or none. The short form is `limits`."""
 
-    status: Annotated[int, Field(ge=200, le=599)] = 200
-    json_body: Any = Field(default=None, alias="json", description="The body as JSON")
-    text: str | None = Field(default=None, description="The body as plain text")
-    headers: dict[ReplyHeaderName, HeaderValue] = Field(default={}, description="Header lines to add")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"not": {"allOf": [{"required": ["json"]}, given("text")]}},
+                {"if": _SAYS_LIMITS, "then": {"not": _HAS_BODY, "properties": {"status": {"const": 200}}}},
+                {"if": _SAYS_NO_BODY, "then": {"not": _HAS_BODY}},
+            ]
+        }
+    )
+
+    status: int = Field(default=200, ge=200, le=599, description="The status of the reply")
+    json_body: Any = Field(default=None, alias="json", examples=[{"ok": True}], description="The body as JSON")
+    text: str | None = Field(default=None, examples=["Back at noon"], description="The body as plain text")
+    headers: dict[ReplyHeaderName, HeaderValue] = Field(
+        default={}, examples=[{"Retry-After": "600"}], description="Header lines to add"
+    )
     limits: bool = Field(default=False, description="How the caller stands with the route's limit, as JSON")
 
     @model_validator(mode="after")
@@ -47,7 +66,9 @@ class Respond(Plugin):
 
     name = "respond"
     stage = Stage.LOCAL
-    Policy = Annotated[RespondSettings, BeforeValidator(_read_short)]
+    Policy = Annotated[
+        RespondSettings, BeforeValidator(_read_short, json_schema_input_type=Literal["limits"] | RespondSettings)
+    ]
     is_answering = True
 
     def __init__(self, policy: RespondSettings, route: RouteInfo, services: PluginServices) -> None:

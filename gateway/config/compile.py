@@ -45,7 +45,11 @@ def check_table(
     """The very snapshot that `serve` would run, built without a network. Raises TableInvalid with all problems at once;
     `Snapshot.warnings` has the remarks.
     """
-    loaded = read_table(path, plugins, environ=environ, read_file=read_file, find_files=find_files)
+    return compile_loaded(read_table(path, plugins, environ=environ, read_file=read_file, find_files=find_files))
+
+
+def compile_loaded(loaded: LoadedTable) -> Snapshot:
+    """As `check_table`, of a table that was read."""
     return compile_snapshot(loaded, offline_services(loaded), _no_upstream)
 
 

@@ -58,6 +58,12 @@ def describe_config(loaded: LoadedTable) -> dict[str, Any]:
     """The table as it was written, all files as one; what came from a reference is shown as the reference, a literal
     secret (a field kept out of `repr`, or a password in a URL) as `***`.
     """
+    is_hidden = secrets_of(loaded)
+    return {key: _shown(node, (key,), is_hidden) for key, node in loaded.root.value.items()}
+
+
+def secrets_of(loaded: LoadedTable) -> Callable[[Path], bool]:
+    """Whether what stands at a path of the table is secret by its type."""
     types: dict[str, Any] = {plugin.name: plugin.Policy for plugin in loaded.plugins}
     sections = {plugin.section_name: plugin.Section for plugin in loaded.plugins if plugin.Section is not None}
 
@@ -73,7 +79,7 @@ def describe_config(loaded: LoadedTable) -> dict[str, Any]:
             return is_secret(Route if head == "routes" else Defaults, inner)
         return is_secret(Table, path)
 
-    return {key: _shown(node, (key,), is_hidden) for key, node in loaded.root.value.items()}
+    return is_hidden
 
 
 def _shown(node: Node, path: Path, is_hidden: Callable[[Path], bool]) -> Any:

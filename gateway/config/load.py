@@ -4,15 +4,17 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from gateway.config.checks import (
     OFF,
+    SWITCHED_OFF_WORDS,
     check_routes,
     check_targets,
     check_tests,
+    warn_empty,
     warn_not_in_force,
     warn_unverified,
     warn_without_effect,
@@ -44,8 +46,12 @@ _OWN_SECTIONS: dict[str, Any] = {
     "gateway": GatewaySection,
     "identity": IdentitySection,
 }
-_MAPPING = dict[str, Any]
-_LIST = list[Any]
+# A section's kind alone, for where it is of another: its entries are read one by one.
+_KINDS: dict[str, Any] = {
+    name: Annotated[kind, Field(examples=Table.model_fields[name].examples)]
+    for kind, names in ((dict[str, Any], ("upstreams", "defaults")), (list[Any], ("routes", "tests")))
+    for name in names
+}
 
 
 class LoadedRoute(NamedTuple):
@@ -148,6 +154,7 @@ class _Loader:
         warn_not_in_force(self._root, self._translator, self._plugins)
         warn_unverified(self._root, self._translator)
         warn_without_effect(self._root, self._translator)
+        warn_empty(self._root, self._translator, self._by_name)
         return LoadedTable(
             path=path,
             version=self._source.version,
@@ -199,7 +206,7 @@ class _Loader:
         if located.left or located.node.is_broken:
             return {}
         if not isinstance(located.node.value, dict):
-            self._read(_MAPPING, path, located.node.plain())
+            self._read(_KINDS[str(path[0])], path, located.node.plain())
             return {}
         return located.node.value
 
@@ -241,10 +248,18 @@ class _Loader:
             elif value.value == OFF:
                 policies[name] = None
             else:
-                policy, is_good = self._read(plugin.Policy, (*path, name), value.plain())
-                if is_good:
-                    policies[name] = policy
+                policies.update(self._policy(plugin, (*path, name), value))
         return policies
+
+    def _policy(self, plugin: type[Plugin], path: Path, node: Node) -> Iterator[tuple[str, Any]]:
+        count = len(self._problems)
+        policy, is_good = self._read(plugin.Policy, path, node.plain())
+        if is_good:
+            yield plugin.name, policy
+        elif node.value is False or node.value in SWITCHED_OFF_WORDS:
+            del self._problems[count:]
+            message = f"this switches nothing off; write {plugin.name}: none"
+            self._translator.add(path, "wrong_type", message)
 
     def _own(self, model: Any, path: Path, node: Mapping[str, Node]) -> tuple[Any, bool]:
         own = {key: value.plain() for key, value in node.items() if key not in self._by_name}
@@ -265,7 +280,7 @@ class _Loader:
         if node is None or node.is_broken:
             return
         if not isinstance(node.value, list):
-            self._read(_LIST, (section,), node.plain())
+            self._read(_KINDS[section], (section,), node.plain())
             return
         for index, item in enumerate(node.value):
             path = (section, index)

@@ -4,134 +4,40 @@ The keys of plugins are not here: policies on routes and under `defaults` and th
 the plugin classes carry (`Plugin.Policy`, `Plugin.Section`).
 """
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from gateway.config.http_words import METHODS, HeaderName, invalid
+from gateway.config.forms import (
+    ExplainKey,
+    HashOn,
+    HeaderName,
+    HostText,
+    Method,
+    Network,
+    OriginUrl,
+    PatternText,
+    PlainPath,
+    PositiveDuration,
+    PositiveDurationOrNone,
+    PositiveSize,
+    Predicate,
+    RetryCause,
+    StoreText,
+    TemplateText,
+    invalid,
+    listed,
+)
 from gateway.config.table_test import TableTest
 from gateway.config.upstream_tls import UpstreamTls
-from gateway.core.explain_token import KEY_SIZE_MIN
-from gateway.core.paths import PathNotCanonical, normal_form
-from gateway.core.routing import parse_pattern
-from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
-from gateway.core.store_url import parse_store_url
+from gateway.core import schema_hints
+from gateway.core.scalars import Claim, FlowOrNone, Id, Percent, Settings, Size
+from gateway.core.schema_hints import at_least_one
 from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
-
-_HOST = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_HASH_ON = re.compile(r"tenant|user|ip|(header|cookie):[A-Za-z0-9_-]+")
-_RETRY_ON = ("connect", "reset", "timeout")
-
-
-def _listed(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-def _positive(value: float | None) -> float | None:
-    if value == 0:
-        raise invalid("0 would be over at once; write none where there is to be no limit")
-    return value
-
-
-def _positive_size(value: int) -> int:
-    if value == 0:
-        raise invalid("0B would refuse every request")
-    return value
-
-
-def _network(value: str) -> str:
-    try:
-        ipaddress.ip_network(value)
-    except ValueError:
-        raise invalid(f'"{value}" is not a network: write it like 10.0.0.0/8, 127.0.0.1/32 or ::1/128') from None
-    return value
-
-
-def _pattern(value: str) -> str:
-    try:
-        parse_pattern(value)
-    except ValueError as error:
-        raise invalid(str(error), "bad_path") from None
-    return value
-
-
-def _plain_path(value: str) -> str:
-    if not value.startswith("/") or value.endswith("/"):
-        raise invalid(f'"{value}" must start with / and not end with it, like /api/v1', "bad_path")
-    try:
-        is_normal = normal_form(value) == value and not set("{}*") & set(value)
-    except PathNotCanonical as error:
-        raise invalid(f'"{value}" has {error.reason}', "bad_path") from None
-    if not is_normal:
-        raise invalid(f'"{value}" must be plain text, without parameters and as it stands in a URL', "bad_path")
-    return value
-
-
-def _template(value: str) -> str:
-    if value.endswith("*"):
-        raise invalid(f'"{value}": a path template has no *; use strip and prefix to keep the rest', "bad_path")
-    if ":int}" in value:
-        raise invalid(f'"{value}": a path template names parameters only, like {{id}}', "bad_path")
-    return _pattern(value)
-
-
-def _method(value: str) -> str:
-    if value not in METHODS:
-        hint = f'write "{value.upper()}"' if value.upper() in METHODS else f"known: {', '.join(METHODS)}"
-        raise invalid(f'"{value}" is not a method; {hint}', "unknown_method")
-    return value
-
-
-def _host(value: str) -> str:
-    host = value.lower()
-    if not _HOST.fullmatch(host):
-        raise invalid(f'"{value}" is not a host: write it like api.example.com or *.example.com, without a port')
-    return host
-
-
-def _hash_on(value: str) -> str:
-    if not _HASH_ON.fullmatch(value):
-        raise invalid(f'"{value}" is not one of tenant, user, ip, header:NAME, cookie:NAME')
-    return value
-
-
-def _store(value: str) -> str:
-    try:
-        parse_store_url(value)
-    except ValueError as error:
-        raise invalid(str(error)) from None
-    return value
-
-
-def _explain_key(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < KEY_SIZE_MIN:
-        raise invalid(f"the key needs {KEY_SIZE_MIN} characters at least, such as those of openssl rand -hex 16")
-    return value
-
-
-def _retry_cause(value: Any) -> str:
-    cause = str(value)
-    if cause not in _RETRY_ON and not re.fullmatch(r"5\d\d", cause):
-        raise invalid(f'"{cause}" is not a cause to retry; write connect, reset, timeout or a status of 500 to 599')
-    return cause
-
-
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
-PositiveSize = Annotated[Size, AfterValidator(_positive_size)]
-PositiveDurationOrNone = Annotated[DurationOrNone, AfterValidator(_positive)]
-Network = Annotated[str, AfterValidator(_network)]
-PatternText = Annotated[str, AfterValidator(_pattern)]
-PlainPath = Annotated[str, AfterValidator(_plain_path)]
-TemplateText = Annotated[str, AfterValidator(_template)]
-Method = Annotated[str, AfterValidator(_method)]
-Predicate = Annotated[
-    str | None, BeforeValidator(lambda value: None if value == "*" else value if isinstance(value, str) else str(value))
-]
 
 
 class Limits(Settings):
@@ -170,7 +76,7 @@ class CacheMemory(Settings):
 class GatewaySection(Settings):
     """`gateway`: what is the same for all routes."""
 
-    store: Annotated[str, AfterValidator(_store)] = Field(
+    store: StoreText = Field(
         "memory://",
         repr=False,
         description="Where shared state is kept: memory://, redis://, rediss://, redis+sentinel://, redis+cluster://.",
@@ -178,7 +84,7 @@ class GatewaySection(Settings):
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
     cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
-    explain_key: Annotated[SecretStr, AfterValidator(_explain_key)] | None = Field(
+    explain_key: ExplainKey | None = Field(
         None,
         description="The secret that signs X-Gateway-Explain; left out: no live request is explained.",
     )
@@ -192,7 +98,7 @@ class IdentitySection(Settings):
     plan: Claim = Field("plan", description="The claim with the plan.")
     scopes: Claim = Field("scope", description="The claim with the scopes: a list, or one text with spaces.")
     default_plan: str = Field(
-        "free", min_length=1, description="The plan of a token that names none, or an unknown one."
+        "free", min_length=1, examples=["free"], description="The plan of a token that names none, or an unknown one."
     )
 
     def claims(self) -> IdentityClaims:
@@ -203,7 +109,7 @@ class IdentitySection(Settings):
 class Endpoint(Settings):
     """One address of an upstream."""
 
-    url: str = Field(description="http://host:port or https://host:port, without a path.")
+    url: OriginUrl = Field(description="http://host:port or https://host:port, without a path.")
     weight: int = Field(1, ge=1, le=1000, description="Its share of the requests, against the other endpoints.")
 
     @field_validator("url")
@@ -215,7 +121,11 @@ class Endpoint(Settings):
         except ValueError:
             is_origin = False
         if not is_origin or parts.username is not None or not re.fullmatch(r"[a-z]+://[^/?#\s]+/?", value):
-            raise invalid("an endpoint is http://host:port or https://host:port, with no path, query or password")
+            hint = "; for a path in front of every request, write rewrite: {prefix: /path} on its routes"
+            raise invalid(
+                "an endpoint is http://host:port or https://host:port, with no path, query or password"
+                f"{hint if '://' in value else ''}"
+            )
         return value.removesuffix("/")
 
     @property
@@ -274,12 +184,19 @@ class Upstream(Settings):
     """One named service."""
 
     endpoints: tuple[
-        Annotated[Endpoint, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)], ...
+        Annotated[
+            Endpoint,
+            BeforeValidator(
+                lambda value: {"url": value} if isinstance(value, str) else value,
+                json_schema_input_type=OriginUrl | Endpoint,
+            ),
+        ],
+        ...,
     ] = Field(min_length=1, description="Its addresses: a URL each, or {url, weight}.")
     balance: Literal["round_robin", "least_requests", "random_two", "hash"] = Field(
         "round_robin", description="How an endpoint is chosen."
     )
-    hash_on: Annotated[str, AfterValidator(_hash_on)] | None = Field(
+    hash_on: HashOn | None = Field(
         None, description="With balance hash: tenant (if left out), user, ip, header:NAME or cookie:NAME."
     )
     health: Health | None = Field(None, description="Probes; none where left out.")
@@ -332,7 +249,7 @@ class Retry(Settings):
     """`retry`: trying again where that is safe. A key that a route leaves out is as in `defaults`."""
 
     attempts: int = Field(2, ge=1, le=10, description="Tries in all, the first one included.")
-    on: tuple[Annotated[str, BeforeValidator(_retry_cause)], ...] = Field(
+    on: tuple[RetryCause, ...] = Field(
         ("connect", "reset"), min_length=1, description="connect, reset, timeout, or statuses of 500 to 599."
     )
     budget: Percent = Field(0.2, description="Retries as a share of all requests to the upstream.")
@@ -340,6 +257,13 @@ class Retry(Settings):
 
 class Rewrite(Settings):
     """`rewrite`: the path for the upstream; the query stays."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            **at_least_one("strip", "prefix", "path"),
+            "not": {"allOf": [schema_hints.given("path"), at_least_one("strip", "prefix")]},
+        }
+    )
 
     strip: PlainPath | None = Field(
         None, description="Taken off the front of the path; every path of the route has it."
@@ -360,10 +284,11 @@ class Match(Settings):
     """`match`: which requests a route serves."""
 
     path: PatternText = Field(description="/a/{id}, /a/{id:int}, or with /* at the end.")
-    host: Annotated[str, AfterValidator(_host)] | None = Field(None, description="api.example.com or *.example.com.")
-    methods: Annotated[tuple[Method, ...], BeforeValidator(_listed)] | None = Field(
-        None, min_length=1, description="Left out: all of them."
-    )
+    host: HostText | None = Field(None, description="api.example.com or *.example.com.")
+    methods: (
+        Annotated[tuple[Method, ...], BeforeValidator(listed, json_schema_input_type=Method | tuple[Method, ...])]
+        | None
+    ) = Field(None, min_length=1, description="Left out: all of them.")
     headers: Mapping[HeaderName, Predicate] = Field(
         default_factory=dict, description='Header and value that the request must have; "*" for any value.'
     )
@@ -380,8 +305,10 @@ def _off(value: Any) -> Any:
     return None if value == "none" else value
 
 
-RetryOrNone = Annotated[Retry | None, BeforeValidator(_off)]
-RewriteOrNone = Annotated[Rewrite | None, BeforeValidator(_off)]
+RetryOrNone = Annotated[Retry | None, BeforeValidator(_off, json_schema_input_type=Retry | Literal["none"] | None)]
+RewriteOrNone = Annotated[
+    Rewrite | None, BeforeValidator(_off, json_schema_input_type=Rewrite | Literal["none"] | None)
+]
 
 
 class Defaults(Settings):
@@ -397,10 +324,10 @@ class Route(Settings):
     """One route: a match, and what is to be done. Policies of plugins stand here as well."""
 
     id: Id = Field(description="Its name in logs, metrics and errors.")
-    match: Annotated[Match, BeforeValidator(_match)] = Field(
+    match: Annotated[Match, BeforeValidator(_match, json_schema_input_type=PatternText | Match)] = Field(
         description="A path, or {path, host, methods, headers, query}."
     )
-    to: str | None = Field(None, description="The upstream.")
+    to: str | None = Field(None, examples=["crm"], description="The upstream.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")
@@ -408,7 +335,7 @@ class Route(Settings):
 
 
 Version = Literal[1]
-FileNames = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+FileNames = Annotated[tuple[str, ...], BeforeValidator(listed, json_schema_input_type=str | tuple[str, ...])]
 
 
 class Table(Settings):
@@ -416,14 +343,30 @@ class Table(Settings):
 
     version: Version = Field(description="The version of this format: 1.")
     include: FileNames = Field(
-        (), description="Further files, as names or patterns such as routes.d/*.yaml, relative to this file."
+        (),
+        examples=[["routes.d/*.yaml"]],
+        description="Further files, as names or patterns such as routes.d/*.yaml, relative to this file.",
     )
-    plugins: tuple[str, ...] = Field((), description="Modules, or module.Class, of further plugins.")
+    plugins: tuple[str, ...] = Field(
+        (), examples=[["my_package.my_plugin"]], description="Modules, or module.Class, of further plugins."
+    )
     gateway: GatewaySection = Field(default_factory=GatewaySection, description="What is the same for all routes.")
     identity: IdentitySection = Field(
         default_factory=IdentitySection, description="Which claims say who the caller is."
     )
     defaults: Defaults = Field(default_factory=Defaults, description="What each route has that does not say otherwise.")
-    upstreams: Mapping[Id, Upstream] = Field(default_factory=dict, description="The services, by name.")
-    routes: tuple[Route, ...] = Field((), description="The routes; their order does not matter.")
-    tests: tuple[TableTest, ...] = Field((), description="Requests, and what must come of each.")
+    upstreams: Mapping[Id, Upstream] = Field(
+        default_factory=dict,
+        examples=[{"crm": {"endpoints": ["http://127.0.0.1:8101"]}}],
+        description="The services, by name.",
+    )
+    routes: tuple[Route, ...] = Field(
+        (),
+        examples=[[{"id": "crm", "match": "/api/v1/crm/*", "to": "crm"}]],
+        description="The routes; their order does not matter.",
+    )
+    tests: tuple[TableTest, ...] = Field(
+        (),
+        examples=[[{"get": "/api/v1/crm/contacts", "expect": {"status": 401}}]],
+        description="Requests, and what must come of each.",
+    )

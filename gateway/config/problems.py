@@ -19,7 +19,10 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault ("error") or remark ("warning") of a table; `str()` is the line that an operator reads."""
+    """One fault ("error") or remark ("warning", "info") of a table; `str()` is the line that an operator reads.
+
+    fix: what to do, where the message does not say so itself; `codes.CODES` says what helps with the code in general.
+    """
 
     file: str
     line: int
@@ -27,14 +30,16 @@ class Problem:
     code: str
     message: str
     severity: str = "error"
+    fix: str = ""
 
     @classmethod
-    def at(cls, place: Place, code: str, message: str, severity: str = "error") -> "Problem":
+    def at(cls, place: Place, code: str, message: str, severity: str = "error", fix: str = "") -> "Problem":
         """A problem at a place."""
-        return cls(*place, code, message, severity)
+        return cls(*place, code, message, severity, fix)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"
+        what = f"{self.message}; {self.fix}" if self.fix else self.message
+        return f"{self.file}:{self.line}:{self.column}: {self.code}: {what}"
 
 
 class TableInvalid(Exception):  # noqa: N818 - a state of the table, named as operators know it

@@ -83,7 +83,8 @@ class References:
             raise self._fail(
                 place,
                 "missing_env",
-                f"{found[0]}: the environment variable {name} is {state}; set it, or write ${{env:{name}:-default}}",
+                f"{found[0]}: the environment variable {name} is {state}; set it, or give what is "
+                f"no secret a default: ${{env:{name}:-default}}",
             )
         self._keep(value, found[0])
         return value

@@ -1,13 +1,17 @@
 """Pydantic's errors in the operator's words: no class names, no jargon, no values from references."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, SecretStr, TypeAdapter, ValidationError
 
+from gateway.config.codes import CODES
 from gateway.config.problems import Place, Problem, either, suggest
 from gateway.config.references import References
+from gateway.config.schema import example_at
 from gateway.config.tree import Located, Node, locate
 
 Path = tuple[str | int, ...]
@@ -28,7 +32,8 @@ _WANTED = {
     "dataclass": "a mapping of keys and values",
     "none_required": "nothing",
 }
-_SCALARS = {"duration", "size", "rate", "percent", "claim", "id"}
+_SCALARS = {"duration", "size", "rate", "flow", "percent", "claim", "id"}
+_COMPOUND = {"a list", "a mapping of keys and values"}
 _BOUNDS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -108,12 +113,23 @@ class Translator:
         if kind == "extra_forbidden":
             inner = located.path[len(base) : -1] if located.path else ()
             known = keys_at(model, inner) | set(more_keys if not inner else ())
-            return "unknown_key", f'"{name}" is not a key here; {suggest(str(name), known)}'
+            hint = suggest(str(name).lstrip("-"), known)
+            if str(name).startswith("-"):
+                hint = f"write a space after the dash: - {str(name)[1:]}"
+            if located.node.value is None and "did you mean" not in hint:
+                # `{methods: GET, HEAD}`: inside of braces a comma begins the next key.
+                hint += "; if it is a value, put all values into brackets: [a, b]"
+            return "unknown_key", f'"{name}" is not a key here; {hint}'
         if kind == "missing":
-            return "missing_key", f'"{name}" is missing here'
+            shown = _shown_example(model, (*located.path[len(base) :], name))
+            return "missing_key", f'"{name}" is missing here' + (f"; write {shown}" if shown else "")
         wanted = dict.fromkeys(_WANTED[word] for item in errors if (word := _type_word(item["type"])) in _WANTED)
         if wanted:
-            return "wrong_type", f"{either(list(wanted))} is wanted here, not {_shape(located.node.value, kind)}"
+            message = f"{either(list(wanted))} is wanted here, not {_shape(located.node.value, kind)}"
+            # A scalar is clear enough; what a list or a mapping looks like here is not.
+            is_plain = _COMPOUND.isdisjoint(wanted) or not located.path
+            shown = "" if is_plain else _shown_example(model, located.path[len(base) :], str(located.path[-1]))
+            return "wrong_type", message + (f"; write it like {shown}" if shown else "")
         if kind in _SCALARS:
             return f"bad_{kind}", error["msg"]
         if kind in ("literal_error", "enum"):
@@ -123,7 +139,8 @@ class Translator:
                 return "invalid_value", f"must be {choices}"
             value = located.node.value
             shown = f'"{value}"' if isinstance(value, (str, int, float)) else _shape(value, "")
-            return "invalid_value", f"{shown} is not one of: {choices}"
+            near = {choice.lower(): choice for choice in choices.split(", ")}.get(str(value).lower(), "")
+            return "invalid_value", f"{shown} is not one of: {choices}" + (f'; did you mean "{near}"?' if near else "")
         if kind in _BOUNDS:
             words, key = _BOUNDS[kind]
             return "invalid_value", f"must be {words} {context[key]}"
@@ -139,7 +156,23 @@ class Translator:
             return "invalid_value", str(context.get("error", error["msg"]))
         if "_" in kind and error["msg"].startswith("Input should be"):
             return "invalid_value", error["msg"].replace("Input should be", "must be")
-        return kind, error["msg"]
+        # What pydantic or a plugin has kinds of its own for: the codes stay those of the table.
+        return kind if kind in CODES else "invalid_value", error["msg"]
+
+
+def _shown_example(model: Any, path: Path, key: str = "") -> str:
+    """What stands at a path below a type, as a line of the table; "" where the types say nothing of it. key: what to
+    call it where the path has no name for it.
+    """
+    name = key if not path or isinstance(path[-1], int) else str(path[-1])
+    if name.isdigit():
+        return ""
+    value = example_at(model, path)
+    if value is None:
+        return ""
+    # One line, as within braces: {a: [b, "c:{d}"]}
+    text = yaml.safe_dump(value, default_flow_style=True, width=math.inf, sort_keys=False, allow_unicode=True)
+    return f"{name}: {text.removesuffix(chr(10)).removesuffix('...').strip()}"
 
 
 def _is_below(path: Path, above: Path) -> bool:

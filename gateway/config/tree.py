@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import yaml
 
 from gateway.config.problems import Place, Problem
+from gateway.config.syntax import find_fault
 
 NODES_MAX = 250_000
 DEPTH_MAX = 50
@@ -140,6 +141,7 @@ class _Open:
     key: str | None = None
     key_place: Place | None = None
     merged: list[Node] = field(default_factory=list)
+    is_doubled: bool = False
 
 
 def read_tree(
@@ -158,9 +160,8 @@ def read_tree(
     except _Refused:
         return None
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        place = Place(file, 1, 1) if mark is None else _inside(text, file, mark.line, mark.column)
-        report(Problem.at(place, "not_yaml", _syntax_message(error, text)))
+        fault = find_fault(error, text)
+        report(Problem.at(_inside(text, file, fault.line, fault.column), "not_yaml", fault.message))
         return None
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         offset = getattr(error, "position", 0) or 0
@@ -186,18 +187,6 @@ def _inside(text: str, file: str, line: int, column: int) -> Place:
         # The parser reports the end of the input as a line that there is not.
         line, column = len(lines) - 1, len(lines[-1])
     return Place(file, line + 1, min(column, len(lines[line])) + 1)
-
-
-def _syntax_message(error: yaml.MarkedYAMLError, text: str) -> str:
-    message = error.problem or "this is not YAML"
-    mark = error.problem_mark
-    if mark is not None and "/{" in "".join(text.splitlines()[mark.line : mark.line + 1]):
-        return 'inside of braces, a path with a parameter needs quotes, as in {path: "/a/{id}"}'
-    if "\\t" in message or "'\t'" in message:
-        message = "a tab stands where YAML wants spaces"
-    if error.context and error.context_mark:
-        return f"{message} ({error.context}, which begins in line {error.context_mark.line + 1})"
-    return message
 
 
 class _Builder:
@@ -297,7 +286,7 @@ class _Builder:
         place = self._place(event)
         name = event.anchor or ""
         if name not in self._anchors:
-            self._refuse(place, f'no anchor "&{name}" stands before this')
+            self._refuse(place, f'no anchor "&{name}" stands before this; to mean text, put it in quotes: "*{name}"')
         node = self._anchors[name]
         if node is None:
             self._refuse(place, f'"*{name}" stands inside of what it names')
@@ -327,13 +316,19 @@ class _Builder:
         if key == "<<":
             self._merge(parent, node)
         elif key in parent.node.value:
-            first = parent.node.key_places[key]
-            self._report(
-                Problem.at(key_place, "duplicate_key", f'"{key}" stands here already, in line {first.line}; keep one')
-            )
+            self._duplicate(parent, key, key_place)
         else:
             parent.node.value[key] = node
             parent.node.key_places[key] = key_place
+
+    def _duplicate(self, parent: _Open, key: str, place: Place) -> None:
+        # Where the dash of the next entry was forgotten, every key of it stands twice: that is told once.
+        if not parent.is_doubled:
+            first = parent.node.key_places[key]
+            hint = "; keep one" if key != "id" else "; keep one, or begin the next entry with - id:"
+            message = f'"{key}" stands here already, in line {first.line}{hint}'
+            self._report(Problem.at(place, "duplicate_key", message))
+        parent.is_doubled = parent.is_doubled or key == "id"
 
     def _merge(self, parent: _Open, node: Node) -> None:
         sources = node.value if isinstance(node.value, list) else [node]

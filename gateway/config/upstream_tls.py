@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 from gateway.config.tls import client_context
 from gateway.core.certificates import CertificateRefused, check_certificates, check_key, read_leaf
 from gateway.core.scalars import Settings
+from gateway.core.schema_hints import written
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
 
@@ -38,12 +39,22 @@ CertificateText = Annotated[str, AfterValidator(_certificates)]
 class UpstreamTls(Settings):
     """Certificates and keys are PEM texts, by reference to a file; "" is what stands in the description."""
 
-    ca: CertificateText = Field("", description="Who signs their certificates; the system's authorities if left out.")
-    server_name: Annotated[str, AfterValidator(_server_name)] = Field(
-        "", description="The name that is asked for and has to be in the certificate; the endpoint's host if left out."
+    ca: CertificateText = Field(
+        "",
+        examples=["${file:ca.pem}"],
+        description="Who signs their certificates; the system's authorities if left out.",
     )
-    client_cert: CertificateText = Field("", description="The gateway's own certificate, with its chain.")
-    client_key: str = Field("", repr=False, description="The private key of client_cert.")
+    server_name: Annotated[str, AfterValidator(_server_name), written(f"^(?:{_NAME.pattern})$", "crm.internal")] = (
+        Field(
+            "",
+            examples=["crm.internal"],
+            description="The name that is asked for and has to be in the certificate; the endpoint's host if left out.",
+        )
+    )
+    client_cert: CertificateText = Field(
+        "", examples=["${file:own.pem}"], description="The gateway's own certificate, with its chain."
+    )
+    client_key: str = Field("", repr=False, examples=["${file:own.key}"], description="The private key of client_cert.")
     verify: bool = Field(True, description="false takes any certificate: then anybody on the way can be the upstream.")
 
     @field_validator("client_key")

@@ -66,7 +66,10 @@ def secret_key(secret: str, algorithms: Iterable[str], kid: str | None = None) -
     wanted = frozenset(algorithms)
     wrong = sorted(wanted - _SECRET_SIZE_MIN.keys())
     if wrong:
-        raise KeyRefused(f"{wrong[0]} needs a public key: a secret is for HS256, HS384 and HS512 only")
+        raise KeyRefused(
+            f"{wrong[0]} needs a public key: a secret is for HS256, HS384 and HS512 only; write public_key or jwks, or "
+            "algorithms: [HS256]"
+        )
     if secret != secret.strip():
         raise KeyRefused("the secret starts or ends with white space: remove it (a file's last line break counts)")
     try:

@@ -6,6 +6,7 @@ from pydantic import AfterValidator
 
 from gateway.core.headers import HOP_BY_HOP, is_field_value, is_token
 from gateway.core.identity import IDENTITY_HEADERS
+from gateway.core.schema_hints import HEADER_NAME, written
 
 _SET_BY_GATEWAY = IDENTITY_HEADERS | {b"forwarded", b"x-real-ip", b"x-request-id"}
 # Framing, and where the request goes.
@@ -48,9 +49,13 @@ def _check_value(value: str) -> str:
     return value
 
 
-RequestHeaderName = Annotated[str, AfterValidator(_check_request_name)]
+RequestHeaderName = Annotated[str, AfterValidator(_check_request_name), written(HEADER_NAME, "X-Area")]
 """A request field that a policy may change; read in any case, held in lower case."""
-ReplyHeaderName = Annotated[str, AfterValidator(_check_name)]
+ReplyHeaderName = Annotated[str, AfterValidator(_check_name), written(HEADER_NAME, "X-Frame-Options")]
 """A reply field that a policy may change; read in any case, held in lower case."""
-HeaderValue = Annotated[str, AfterValidator(_check_value)]
+HeaderValue = Annotated[
+    str,
+    AfterValidator(_check_value),
+    written(r"^$|^[^\x00-\x20\x7f](?:[^\x00-\x08\x0a-\x1f\x7f]*[^\x00-\x20\x7f])?$", "crm"),
+]
 """A field value; sent as UTF-8."""

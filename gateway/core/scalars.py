@@ -23,6 +23,18 @@ _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_NUMBER_AND_UNIT = re.compile(r"(\d+)\s*(/?)\s*([A-Za-z]+)")
+_OTHER_NAMES = {
+    **dict.fromkeys(("ms", "msec", "millis", "milliseconds"), ("ms",)),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), ("s",)),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), ("m", "min")),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), ("h",)),
+    **dict.fromkeys(("d", "day", "days"), ("d",)),
+    **dict.fromkeys(("b", "byte", "bytes"), ("B",)),
+    **dict.fromkeys(("k", "kb", "ki", "kib"), ("KiB",)),
+    **dict.fromkeys(("mb", "mi", "mib"), ("MiB",)),
+    **dict.fromkeys(("g", "gb", "gi", "gib"), ("GiB",)),
+}
 _PERIOD_MS = {"s": 1_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 
@@ -38,10 +50,25 @@ def _read(pattern: re.Pattern[str], value: Any, kind: str, example: str) -> re.M
         shown = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
         raise PydanticCustomError(
             kind,
-            "{shown} is not {article} {kind}: write it like {example}",
-            {"shown": shown, "article": "an" if kind == "id" else "a", "kind": kind, "example": example},
+            "{shown} is not {article} {kind}: write it like {example}{hint}",
+            {
+                "shown": shown,
+                "article": "an" if kind == "id" else "a",
+                "kind": kind,
+                "example": example,
+                "hint": _nearest(pattern, value),
+            },
         )
     return match
+
+
+def _nearest(pattern: re.Pattern[str], value: Any) -> str:
+    """What was probably meant by a number whose unit is written in another way."""
+    parts = _NUMBER_AND_UNIT.fullmatch(value) if isinstance(value, str) else None
+    for unit in _OTHER_NAMES.get(parts[3].lower(), ()) if parts else ():
+        if parts and pattern.fullmatch(meant := f"{parts[1]}{parts[2]}{unit}"):
+            return f"; did you mean {meant}?"
+    return ""
 
 
 def parse_duration(value: Any) -> float:
@@ -98,27 +125,19 @@ def parse_id(value: Any) -> str:
     return _read(_ID, value, "id", "crm-write: a small letter, then small letters, digits and -")[0]
 
 
-Duration = Annotated[
-    float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": f"^{_DURATION.pattern}$"})
-]
+def _form(pattern: str, *examples: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern}$", "examples": list(examples)})
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), _form(_DURATION.pattern, "30s")]
 DurationOrNone = Annotated[
-    float | None,
-    BeforeValidator(parse_duration_or_none),
-    WithJsonSchema({"type": "string", "pattern": f"^(none|{_DURATION.pattern})$"}),
+    float | None, BeforeValidator(parse_duration_or_none), _form(f"(none|{_DURATION.pattern})", "30s", "none")
 ]
-Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema({"type": "string", "pattern": f"^{_SIZE.pattern}$"})]
-Rate = Annotated[
-    Window, BeforeValidator(parse_rate), WithJsonSchema({"type": "string", "pattern": f"^{_RATE.pattern}$"})
-]
+Size = Annotated[int, BeforeValidator(parse_size), _form(_SIZE.pattern, "10MiB")]
+Rate = Annotated[Window, BeforeValidator(parse_rate), _form(_RATE.pattern, "60/min")]
 FlowOrNone = Annotated[
-    Throughput | None,
-    BeforeValidator(parse_flow_or_none),
-    WithJsonSchema({"type": "string", "pattern": f"^(none|{_FLOW.pattern})$"}),
+    Throughput | None, BeforeValidator(parse_flow_or_none), _form(f"(none|{_FLOW.pattern})", "2KiB/10s", "none")
 ]
-Percent = Annotated[
-    float, BeforeValidator(parse_percent), WithJsonSchema({"type": "string", "pattern": f"^{_PERCENT.pattern}$"})
-]
-Claim = Annotated[
-    str, BeforeValidator(parse_claim), WithJsonSchema({"type": "string", "pattern": f"^{_CLAIM.pattern}$"})
-]
-Id = Annotated[str, BeforeValidator(parse_id), WithJsonSchema({"type": "string", "pattern": f"^{_ID.pattern}$"})]
+Percent = Annotated[float, BeforeValidator(parse_percent), _form(r"0*(?:100|\d{1,2})%", "20%")]
+Claim = Annotated[str, BeforeValidator(parse_claim), _form(_CLAIM.pattern, "claim:tenant_id")]
+Id = Annotated[str, BeforeValidator(parse_id), _form(_ID.pattern, "crm-write")]

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from gateway.config.http_words import METHODS
+from gateway.config.forms import METHODS
 from gateway.config.load import LoadedTable
 from gateway.config.table_test import Caller
 from gateway.core.headers import is_field_value, is_token

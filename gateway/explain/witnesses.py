@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from gateway.config.compile import rule_of
-from gateway.config.http_words import METHODS
+from gateway.config.forms import METHODS
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.core.headers import Headers
 from gateway.core.paths import Param

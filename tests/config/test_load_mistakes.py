@@ -20,11 +20,12 @@ def route(text: str) -> str:
 
 
 NETWORK_HINT = "write it like 10.0.0.0/8, 127.0.0.1/32 or ::1/128"
+PREFIX_HINT = "for a path in front of every request, write rewrite: {prefix: /path} on its routes"
 ENDPOINT_HINT = "an endpoint is http://host:port or https://host:port, with no path, query or password"
 DURATION_HINT = "write it like 30s, 250ms, 5m, 24h or 7d"
 CAUSE_HINT = "write connect, reset, timeout or a status of 500 to 599"
 ID_HINT = "write it like crm-write: a small letter, then small letters, digits and -"
-NOPE_HINT = "set it, or write ${env:NOPE:-default}"
+NOPE_HINT = "set it, or give what is no secret a default: ${env:NOPE:-default}"
 STORE_HINT = (
     "a store is memory://, redis://host:6379/0, rediss://host:6379/0, "
     "redis+sentinel://host:26379,host:26379/master/0 or redis+cluster://host:6379,host:6379"
@@ -38,7 +39,7 @@ MISTAKES = {
     "a key of a route misspelt": (
         edit(("  match:", "  mtach:")),
         [
-            '10:3: missing_key: "match" is missing here',
+            '10:3: missing_key: "match" is missing here; write match: /api/v1/crm/*',
             '11:3: unknown_key: "mtach" is not a key here; did you mean "match"?',
         ],
     ),
@@ -70,8 +71,14 @@ MISTAKES = {
         ['1:1: missing_key: "version" is missing here; begin the table with version: 1'],
     ),
     "another version": (edit(("version: 1", "version: 2")), ["1:10: invalid_value: must be 1"]),
-    "no id": (edit(("- id: crm\n  match", "- match")), ['10:3: missing_key: "id" is missing here']),
-    "no match": (edit(("  match: /api/crm/*\n", "")), ['10:3: missing_key: "match" is missing here']),
+    "no id": (
+        edit(("- id: crm\n  match", "- match")),
+        ['10:3: missing_key: "id" is missing here; write id: crm-write'],
+    ),
+    "no match": (
+        edit(("  match: /api/crm/*\n", "")),
+        ['10:3: missing_key: "match" is missing here; write match: /api/v1/crm/*'],
+    ),
     "a duration without unit": (
         route("timeout: {total: 30}"),
         [f"13:20: bad_duration: 30 is not a duration: {DURATION_HINT}"],
@@ -82,7 +89,7 @@ MISTAKES = {
     ),
     "a size in other units": (
         route("body_max: 10MB"),
-        ["13:13: bad_size: '10MB' is not a size: write it like 10MiB, 32KiB or 512B"],
+        ["13:13: bad_size: '10MB' is not a size: write it like 10MiB, 32KiB or 512B; did you mean 10MiB?"],
     ),
     "a share as a fraction": (
         route("retry: {budget: 0.2}"),
@@ -103,7 +110,12 @@ MISTAKES = {
     ),
     "retry as a switch": (
         route("retry: true"),
-        ["13:10: wrong_type: a mapping of keys and values is wanted here, not true"],
+        [
+            (
+                "13:10: wrong_type: a mapping of keys and values is wanted here, not true; "
+                "write it like retry: {attempts: 2}"
+            )
+        ],
     ),
     "a variable that is not set": (
         edit(("${env:KEY}", "${env:NOPE}")),
@@ -127,7 +139,7 @@ MISTAKES = {
     ),
     "an id twice": (
         edit(add="- {id: crm, match: /b, to: crm}\n"),
-        ['13:8: duplicate_id: the route "crm" stands already at routes.yaml:10:7'],
+        ['13:8: duplicate_id: the route "crm" stands already at routes.yaml:10:7; give one of them another id'],
     ),
     "two routes for one request": (
         edit(add="- {id: other, match: /api/crm/*, to: crm}\n"),
@@ -160,7 +172,7 @@ MISTAKES = {
     ),
     "an endpoint with a path": (
         edit(('"http://127.0.0.1:8101"', '{url: "http://crm:80/x"}')),
-        [f"8:23: invalid_value: {ENDPOINT_HINT}"],
+        [f"8:23: invalid_value: {ENDPOINT_HINT}; {PREFIX_HINT}"],
     ),
     "no endpoint": (
         edit(('["http://127.0.0.1:8101"]', "[]")),
@@ -172,7 +184,7 @@ MISTAKES = {
     ),
     "a health check without its path": (
         edit(("    endpoints", "    health: {every: 5s}\n    endpoints")),
-        ['8:13: missing_key: "path" is missing here'],
+        ['8:13: missing_key: "path" is missing here; write path: /api/v1'],
     ),
     "a slow start without unit": (
         edit(("    endpoints", "    slow_start: 30\n    resolve: 0s\n    endpoints")),
@@ -224,7 +236,12 @@ MISTAKES = {
     ),
     "routes by name": (
         edit(("routes:\n- id: crm\n  match: /api/crm/*\n  to: crm\n", "routes:\n  crm: {match: /a, to: crm}\n")),
-        ["10:3: wrong_type: a list is wanted here, not a mapping"],
+        [
+            (
+                "10:3: wrong_type: a list is wanted here, not a mapping; "
+                "write it like routes: [{id: crm, match: /api/v1/crm/*, to: crm}]"
+            )
+        ],
     ),
     "a route that is a word": (
         edit(add="- crm\n"),
@@ -232,7 +249,7 @@ MISTAKES = {
     ),
     "a list that is not closed": (
         edit(("/api/crm/*", "[/api/crm/*")),
-        ["12:5: not_yaml: did not find expected ',' or ']' (while parsing a flow sequence, which begins in line 11)"],
+        ["11:10: not_yaml: this [ is not closed; add the ]"],
     ),
     "a number for a word": (
         edit(("defaults:", "identity: {default_plan: 7}\ndefaults:")),
@@ -273,7 +290,12 @@ MISTAKES = {
     ),
     "neither of two forms": (
         route("mark: {words: [a], either: 5}"),
-        ["13:30: wrong_type: a list or a mapping of keys and values is wanted here, not a number"],
+        [
+            (
+                "13:30: wrong_type: a list or a mapping of keys and values is wanted here, not a number; "
+                "write it like either: {main: 1}"
+            )
+        ],
     ),
     "the second of two forms, with a fault inside": (
         route("mark: {words: [a], either: {a: x}}"),

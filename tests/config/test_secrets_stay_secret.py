@@ -60,7 +60,7 @@ def test_a_file_with_keys_is_not_quoted() -> None:
 
     assert [line.split(": ")[:2] for line in unknown] == [["keys.yaml:2:1", "unknown_key"]]
     assert unreadable == [
-        "keys.yaml:1:17: not_yaml: not valid YAML here (read for ${file:keys.yaml} at routes.yaml:3:9)"
+        "keys.yaml:1:9: not_yaml: not valid YAML here (read for ${file:keys.yaml} at routes.yaml:3:9)"
     ]
     assert "hunter2" not in "".join(unknown + unreadable + alias)
 

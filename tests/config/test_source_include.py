@@ -34,7 +34,10 @@ def test_what_stands_twice_names_both_places() -> None:
 
     assert problems_of(MAIN, files=files) == [
         'more/a.yaml:2:3: duplicate_key: "upstreams.crm" stands already at routes.yaml:8:3; keep one',
-        'more/a.yaml:4:8: duplicate_id: the route "crm" stands already at routes.yaml:11:7',
+        (
+            'more/a.yaml:4:8: duplicate_id: the route "crm" stands already at routes.yaml:11:7; '
+            "give one of them another id"
+        ),
         "more/b.yaml:1:1: invalid_include: only the main file includes others",
         'more/b.yaml:2:1: duplicate_key: "routes" stands already at routes.yaml:10:1; keep one',
         'more/b.yaml:3:1: duplicate_key: "version" stands already at routes.yaml:1:1; keep one',

@@ -102,3 +102,9 @@ def test_scopes_and_modules_need_an_auth_profile() -> None:
 def test_a_policy_that_cannot_be_meant_is_an_error_at_load(policy: Any) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Allow.Policy).validate_python(policy)
+
+
+@pytest.mark.parametrize("value", [5, True, ["10.0.0.0/8"]])
+def test_a_number_is_no_address(value: object) -> None:
+    with pytest.raises(ValueError, match="an address or a network is text"):
+        TypeAdapter(Allow.Policy).validate_python({"addresses": [value]})

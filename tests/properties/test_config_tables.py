@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.config.model import METHODS
+from gateway.config.forms import METHODS
 from gateway.config.problems import Problem, TableInvalid
 from gateway.config.snapshot import Snapshot
 from gateway.config.tree import Node, read_tree
