@@ -173,6 +173,22 @@ class CacheMemory(Settings):
     l1: Size = Field(64 << 20, description="In each worker, for replies of routes with `cache`.")
 
 
+def _rollback_if(value: Any) -> Any:
+    found = re.fullmatch(r"error_rate\s*>\s*(\d{1,2})%", value) if isinstance(value, str) else None
+    if found is None:
+        raise _invalid('write it like "error_rate > 5%", with a whole number below 100')
+    return int(found[1]) / 100
+
+
+class Watch(Settings):
+    """`gateway.watch`: going back by itself where a new table makes its routes fail."""
+
+    for_: PositiveDuration = Field(60.0, alias="for", description="How long a new table is watched.")
+    rollback_if: Annotated[float, BeforeValidator(_rollback_if)] = Field(
+        description='Which share of 5xx among the requests of the changed routes is too much: "error_rate > 5%".'
+    )
+
+
 class GatewaySection(Settings):
     """`gateway`: what is the same for all routes."""
 
@@ -184,6 +200,11 @@ class GatewaySection(Settings):
     trusted_proxies: tuple[Network, ...] = Field((), description="Networks whose X-Forwarded-For is believed.")
     limits: Limits = Field(default_factory=Limits, description="What one client may cost.")
     cache: CacheMemory = Field(default_factory=CacheMemory, description="How much memory kept replies take.")
+    on_invalid: Literal["reject", "partial"] = Field(
+        "reject",
+        description="What becomes of a table with broken routes: it is refused, or served with 503 in their place.",
+    )
+    watch: Watch | None = Field(None, description="Going back by itself where the changed routes fail.")
 
 
 class IdentitySection(Settings):

@@ -7,7 +7,7 @@ that leaves an upstream alone leaves its connections alone.
 import asyncio
 import random
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -148,6 +148,13 @@ class Registry:
         if found is None:
             found = self._upstreams[shape] = Upstream(shape, self._loop, self._rng)
         return found
+
+    def release(self, unused: Iterable[Upstream]) -> None:
+        """No table uses these any more: close them, and begin anew should one come back."""
+        for upstream in unused:
+            if self._upstreams.get(upstream.shape) is upstream:
+                del self._upstreams[upstream.shape]
+            upstream.close()
 
     def close(self) -> None:
         for upstream in self._upstreams.values():

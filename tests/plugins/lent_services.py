@@ -56,6 +56,7 @@ class LentServices:
         self.worker_count = 4
         self.documents: dict[str, bytes | Exception] = {}
         self.fetched: list[str] = []
+        self.in_force = True
         self._shared: dict[object, Any] = {}
 
     def now(self) -> float:
@@ -71,6 +72,12 @@ class LentServices:
         if key not in self._shared:
             self._shared[key] = build()
         return self._shared[key]
+
+    def lasting(self, key: object, build: Callable[[], Any]) -> Any:
+        return self.shared(("lasting", key), build)
+
+    def is_in_force(self) -> bool:
+        return self.in_force
 
     async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
         self.fetched.append(url)

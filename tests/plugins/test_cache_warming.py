@@ -10,7 +10,7 @@ from gateway.core.headers import Headers
 from gateway.core.identity import Identity
 from gateway.plugin_api import Exchange, Reply
 from plugins import cache_warming
-from plugins.cache_warming import AT_ONCE, WAITING_MAX, Warming, WarmSettings
+from plugins.cache_warming import AT_ONCE, WAITING_MAX, Seen, Warming, WarmSettings
 from tests.plugins.lent_services import LentServices
 
 
@@ -66,7 +66,7 @@ def of(tenant: str | None, **fields: str) -> Exchange:
 
 
 def warming(services: Services, *paths: str, is_public: bool = False, **more: Any) -> Warming:
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings(paths=paths or ("/a", "/b"), **more), is_public=is_public)
     return made
 
@@ -157,7 +157,7 @@ async def test_every_so_often_for_the_tenants_that_are_there(
             await real(0)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings.model_validate({"paths": ["/a"], "every": "10m"}), is_public=False)
     made.see(of("acme"))
     await settled()
@@ -182,7 +182,7 @@ async def test_for_all_it_is_asked_as_nobody_for_each_host(services: Services, m
             await real(0)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings.model_validate({"paths": ["/a"], "every": "10m"}), is_public=True)
     made.see(of("acme", authorization="Bearer t", cookie="c", accept="*/*"))
     await settled()
