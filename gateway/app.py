@@ -341,7 +341,7 @@ class ServingGateway:
         try:
             snapshot = yield from admit_steps(loaded, self._services_for(loaded, lent), forwarder.send)
         except TableInvalid:
-            self._loop.create_task(lent.close())  # noqa: RUF006 - it never waits
+            self._loop.create_task(lent.close())
             raise
         forwarder.policies = {
             route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None

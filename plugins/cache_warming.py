@@ -182,7 +182,7 @@ def _request(exchange: Exchange, path: str, left_out: frozenset[bytes]) -> Excha
         peer_ip=exchange.peer_ip,
         client_ip=exchange.client_ip,
         is_trusted_peer=exchange.is_trusted_peer,
-        request_id=f"{exchange.request_id}.warm",
+        request_id=f"{exchange.request_id.removesuffix('.warm')}.warm",
         traceparent=exchange.traceparent,
     )
     made.is_background = True

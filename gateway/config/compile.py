@@ -69,10 +69,10 @@ def check_table(
     `Snapshot.warnings` has the remarks.
     """
     loaded = read_table(path, plugins, environ=environ, read_file=read_file, find_files=find_files)
-    return compile_snapshot(loaded, offline_services(loaded), _no_upstream)
+    return compile_snapshot(loaded, offline_services(loaded), no_upstream)
 
 
-async def _no_upstream(exchange: Exchange) -> Reply:
+async def no_upstream(exchange: Exchange) -> Reply:
     raise OSError("no upstream while a table is checked")
 
 

@@ -55,13 +55,13 @@ def quarantine(loaded: LoadedTable, problems: Iterable[Problem]) -> LoadedTable:
     broken: dict[int, list[Problem]] = {}
     owners = _owners(loaded)
     for problem in problems:
-        routes = owners.get((problem.file, problem.line, problem.column), ())
-        if problem.code == "route_tie" or not routes:
+        hit = owners.get((problem.file, problem.line, problem.column), ())
+        if problem.code == "route_tie" or not hit:
             raise TableInvalid(problems)
-        for index in routes:
+        for index in hit:
             broken.setdefault(index, []).append(problem)
     known = {entry.position for entry in loaded.quarantined}
-    routes_by_index = {route.path[1]: route for route in loaded.routes}
+    routes_by_index: dict[Any, LoadedRoute] = {route.path[1]: route for route in loaded.routes}
     taken = {route.settings.id for route in loaded.routes if route.path[1] not in broken}
     more: list[Quarantined] = []
     for index, why in broken.items():
@@ -72,7 +72,7 @@ def quarantine(loaded: LoadedTable, problems: Iterable[Problem]) -> LoadedTable:
         routes_by_index[index] = route
         taken.add(route.settings.id)
         more.append(Quarantined(route.settings.id, position, tuple(why)))
-    routes = tuple(routes_by_index[index] for index in sorted(routes_by_index, key=int))
+    routes = tuple(route for _, route in sorted(routes_by_index.items()))
     return replace(
         loaded,
         routes=routes,

@@ -8,21 +8,26 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from typing import Any
 
 import uvloop
 from aiohttp import web
 
 from gateway.admin.app import make_admin_app
+from gateway.config.reload import CheckedTable
 from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
 from gateway.observe.metrics_reader import MetricsReader
 from gateway.workers.certificate_watch import CertificateWatch
+from gateway.workers.history import History
 from gateway.workers.ports import address_text, reserve_port
+from gateway.workers.reloading import Reloading
+from gateway.workers.table_files import TableReader, watch_files
 
 WORKER_COMMAND = (sys.executable, "-m", "gateway", "worker")
 """Starts a worker; the number of the control descriptor is its last argument."""
@@ -33,16 +38,10 @@ _SETTLED_S = 5.0
 _KILL_MARGIN_S = 1.0
 _LOOK_AT_CERTIFICATES_EVERY_S = 2.0
 _PURGE_TIMEOUT_S = 5.0
+_PREPARE_TIMEOUT_S = 30.0
+_SWAP_TIMEOUT_S = 5.0
 
 _log = logging.getLogger("gateway.workers")
-
-
-@dataclass(frozen=True, slots=True)
-class TableDescription:
-    """What the admin listener shows of the table: a row a route, and the table as data without secrets."""
-
-    routes: Sequence[Mapping[str, object]]
-    config: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +63,20 @@ class Listening:
 
 def run_supervisor(
     settings: ServeSettings,
-    sources: TableSources,
-    description: TableDescription,
+    table: CheckedTable,
+    files: TableReader,
+    history: History,
     *,
     announce: Callable[[Listening], None],
     command: Sequence[str] = WORKER_COMMAND,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; a second one ends the drain. announce: called once all workers are ready.
+    """Serve until SIGTERM or SIGINT; a second one ends the drain. announce: called once all workers are ready. files:
+    where the table comes from, and its successors.
 
     Returns the exit code: 0, 1 where a worker cannot start, 2 where an address cannot be had; the reason is then one
     line on standard error.
     """
-    return uvloop.run(_Supervisor(settings, sources, description, announce, command).run())
+    return uvloop.run(_Supervisor(settings, table, files, history, announce, command).run())
 
 
 def next_backoff_s(previous_s: float, lived_s: float) -> float:
@@ -105,10 +106,43 @@ class _Slot:
         self.is_ready = False
         # What its worker was told to serve.
         self.tls: TlsSettings | None = None
+        # The version that its worker has built; "" while it has none.
+        self.version = ""
+        self._asked: dict[int, asyncio.Future[str]] = {}
+        self._numbers = count()
 
     def tell(self, message: Mapping[str, object]) -> None:
         if self.control is not None:
             self.control.write(json.dumps(message).encode() + b"\n")
+
+    async def ask(self, message: Mapping[str, object], timeout_s: float) -> str:
+        """Tell, and wait for the answer: why it cannot be done, "" where it was."""
+        number = next(self._numbers)
+        waiter = self._asked[number] = asyncio.get_running_loop().create_future()
+        self.tell({**message, "number": number})
+        try:
+            async with asyncio.timeout(timeout_s):
+                failure = await waiter
+        except TimeoutError:
+            failure = f"no answer for {timeout_s:g} s"
+        finally:
+            del self._asked[number]
+        return f"worker {self.number}: {failure}" if failure else ""
+
+    def answer(self, number: int, failure: str) -> None:
+        """The worker's, to what it was asked."""
+        waiter = self._asked.get(number)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(failure)
+
+    def end(self) -> None:
+        """The worker has ended."""
+        self.process = None
+        self.control = None
+        self.is_ready = False
+        self.version = ""
+        for number in self._asked:
+            self.answer(number, "it ended")
 
     def __repr__(self) -> str:
         process = "no process" if self.process is None else f"process {self.process.pid}"
@@ -121,14 +155,14 @@ class _Supervisor:
     def __init__(
         self,
         settings: ServeSettings,
-        sources: TableSources,
-        description: TableDescription,
+        table: CheckedTable,
+        files: TableReader,
+        history: History,
         announce: Callable[[Listening], None],
         command: Sequence[str],
     ) -> None:
         self._settings = settings
-        self._sources = sources
-        self._description = description
+        self._files = files
         self._announce = announce
         self._command = command
         self._slots = [_Slot(number) for number in range(settings.workers)]
@@ -137,7 +171,9 @@ class _Supervisor:
         self._reader = MetricsReader([own_memory, *(slot.memory for slot in self._slots)])
         self._ready_workers = self._metrics.gauge("gateway_workers", "Workers that accept connections.")
         self._restarts = self._metrics.counter("gateway_worker_restarts", "Workers started in place of dead ones.")
+        self.reloading = Reloading(table, files, self._change_table, history, self._metrics, self._reader.samples)
         self._is_started = False
+        self._background: set[asyncio.Task[object]] = set()
         self._purges: dict[int, asyncio.Future[str]] = {}
         self._next_purge = 0
         self._all_ready = asyncio.Event()
@@ -155,10 +191,17 @@ class _Supervisor:
         return self._reader.text()
 
     def routes(self) -> Sequence[Mapping[str, object]]:
-        return self._description.routes
+        return self.reloading.table.routes
 
     def config(self) -> Mapping[str, object]:
-        return self._description.config
+        return {**self.reloading.table.config, "status": self.reloading.status()}
+
+    async def reload(self, *, is_dry_run: bool, is_forced: bool) -> Mapping[str, Any]:
+        outcome = await self.reloading.reload("POST /reload", is_dry_run=is_dry_run, is_forced=is_forced)
+        return outcome.as_dict()
+
+    async def rollback(self, version: str | None) -> Mapping[str, Any]:
+        return (await self.reloading.rollback(version)).as_dict()
 
     def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
         return self._reader.samples(name)
@@ -187,6 +230,7 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reloading.reload("SIGHUP")))
         try:
             with _listening_on(self._settings.host, self._settings.port):
                 held = reserve_port(self._settings.host, self._settings.port)
@@ -222,8 +266,13 @@ class _Supervisor:
                 self._announce(
                     Listening(settings.host, settings.port, settings.admin_host, admin_port, settings.workers, scheme)
                 )
+                self._spawn(watch_files(self._files.footprint, self._on_change))
             await self._stopping.wait()
         finally:
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await self.reloading.close()
             if watch is not None:
                 watch.cancel()
             await self._drain(keepers)
@@ -258,7 +307,7 @@ class _Supervisor:
             if keeper.done():
                 keeper.result()
         self._is_started = True
-        self._metrics.gauge("gateway_config_last_reload_successful", "Whether the last (re)load succeeded.").set(1)
+        self.reloading.started()
 
     async def _keep(self, slot: _Slot) -> None:
         """Keep a worker in the slot until the gateway stops. Raises _StartFailedError at the first start."""
@@ -295,7 +344,7 @@ class _Supervisor:
                 start_new_session=True,
             )
         reader, slot.control = await asyncio.open_unix_connection(sock=ours)
-        sources = {"path": self._sources.path, "files": dict(self._sources.files)}
+        sources = _as_json(self.reloading.table.sources)
         slot.tls = self._settings.tls
         slot.tell(
             {"start": {"settings": asdict(self._settings), "sources": sources, "metrics_descriptor": slot.descriptor}}
@@ -307,30 +356,83 @@ class _Supervisor:
             async for line in reader:
                 message = json.loads(line)
                 failure = message.get("failed", failure)
-                if "ready" in message:
-                    self._on_ready(slot, message["ready"])
+                if "built" in message:
+                    slot.version = message["built"]
+                    self._spawn(self._let_serve(slot))
+                elif "done" in message:
+                    slot.answer(message["done"], message["failure"])
+                elif "ready" in message:
+                    self._on_ready(slot)
                 elif "purge" in message:
                     self._pass_on(slot, message["purge"])
                 elif "purged" in message and (waiter := self._purges.get(message["purged"])) and not waiter.done():
                     waiter.set_result(message["failure"])
         exit_code = await process.wait()
-        slot.process = None
         slot.control.close()
-        slot.control = None
-        slot.is_ready = False
+        slot.end()
         self._count_ready()
         if failure:
             return f"failed: {failure}"
         return f"was ended by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with code {exit_code}"
 
-    def _on_ready(self, slot: _Slot, version: str) -> None:
+    def _on_ready(self, slot: _Slot) -> None:
         slot.is_ready = True
         self._count_ready()
         # They may have changed while it started.
         self._tell_certificates(slot)
-        self._metrics.gauge("gateway_config_info", "The version of the route table.", version=version).set(1)
         if all(each.is_ready for each in self._slots):
             self._all_ready.set()
+
+    async def _let_serve(self, slot: _Slot) -> None:
+        """A worker is built. The table may have changed while it was: then it gets the new one before any request."""
+        control = slot.control
+        async with self.reloading.lock:
+            table = self.reloading.table
+            if slot.control is not control:
+                return
+            if slot.version != table.version:
+                failure = await self._change_slots([slot], table.sources, table.version)
+                if failure and slot.control is control and slot.process is not None:
+                    _log.warning("worker %d cannot take the table that is served: %s", slot.number, failure)
+                    with suppress(ProcessLookupError):
+                        slot.process.kill()
+                    return
+            slot.tell({"serve": True})
+
+    async def _change_table(self, sources: TableSources, version: str) -> str:
+        """Give all workers this table, or none of them (`Reloading.change`)."""
+        return await self._change_slots([slot for slot in self._slots if slot.version], sources, version)
+
+    async def _change_slots(self, slots: Sequence[_Slot], sources: TableSources, version: str) -> str:
+        prepare = {"prepare": _as_json(sources)}
+        failures = await asyncio.gather(*(slot.ask(prepare, _PREPARE_TIMEOUT_S) for slot in slots))
+        if failure := next(filter(None, failures), ""):
+            await asyncio.gather(*(slot.ask({"abandon": True}, _SWAP_TIMEOUT_S) for slot in slots if slot.version))
+            return failure
+        # From here on there is no way back: a worker that cannot even do this is replaced, by one with the new table.
+        for slot in slots:
+            slot.version = version if slot.version else ""
+        for slot, failure in zip(
+            slots, await asyncio.gather(*(slot.ask({"swap": True}, _SWAP_TIMEOUT_S) for slot in slots)), strict=True
+        ):
+            if failure and slot.process is not None:
+                _log.warning("%s: it has prepared the table but does not serve it, and is killed", failure)
+                with suppress(ProcessLookupError):
+                    slot.process.kill()
+        return ""
+
+    async def _on_change(self) -> None:
+        await self.reloading.reload("the files changed")
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("work of the supervisor failed", exc_info=error)
 
     def _count_ready(self) -> None:
         self._ready_workers.set(sum(slot.is_ready for slot in self._slots))
@@ -354,6 +456,10 @@ class _Supervisor:
                 with suppress(ProcessLookupError):
                     slot.process.kill()
         await ended
+
+
+def _as_json(sources: TableSources) -> dict[str, object]:
+    return {"path": sources.path, "files": dict(sources.files)}
 
 
 @contextmanager

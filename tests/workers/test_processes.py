@@ -57,7 +57,8 @@ class Client:
 
     async def ask(self) -> int:
         self._writer.write(b"who\n")
-        return int(await self._reader.readline())
+        process, self.version = (await self._reader.readline()).decode().split()
+        return int(process)
 
     async def until_closed(self) -> None:
         try:
