@@ -4,14 +4,13 @@ import asyncio
 import logging
 import random
 import socket
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar
 
 import aiohttp
 
-from gateway.config.compile import take_all
+from gateway.config.compile import Step, take_all
 from gateway.config.load import LoadedTable, read_table
 from gateway.config.partial import admit_steps
 from gateway.config.problems import TableInvalid
@@ -23,7 +22,7 @@ from gateway.core.client_address import TrustedProxies
 from gateway.core.kept_replies import KeptReplies as LentReplies
 from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
-from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part
+from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part, undisturbed
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import Counter, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
@@ -47,9 +46,7 @@ T = TypeVar("T")
 
 Dispatch = Callable[[Exchange], Awaitable[Reply]]
 
-# While another table is prepared: how long a thread may keep the event loop waiting, and how long the loop builds at a
-# stretch.
-SWITCH_S = 0.0005
+# How long the event loop builds a table at a stretch.
 STEPS_S = 0.001
 
 
@@ -231,16 +228,12 @@ class ServingGateway:
         that cannot be done, "" where it is ready for `swap`.
         """
         await self.abandon()
-        interval_s = sys.getswitchinterval()
-        # While the table is read in a thread, the loop gets its turn after half a millisecond instead of five.
-        sys.setswitchinterval(SWITCH_S)
-        try:
-            loaded = await self._loop.run_in_executor(None, read_sources, sources)
-            self._generations.prepared = await _in_turns(self._generation(loaded))
-        except TableInvalid as error:
-            return str(error)
-        finally:
-            sys.setswitchinterval(interval_s)
+        with undisturbed():
+            try:
+                loaded = await self._loop.run_in_executor(None, read_sources, sources)
+                self._generations.prepared = await _in_turns(self._generation(loaded))
+            except TableInvalid as error:
+                return str(error)
         return ""
 
     def swap(self) -> None:
@@ -334,7 +327,7 @@ class ServingGateway:
             again.deadline_s = time.monotonic() + total_s
         await self._run_whole(again, self._pipeline.handle(again, None, is_entered=True))
 
-    def _generation(self, loaded: LoadedTable) -> Generator[None, None, Generation]:
+    def _generation(self, loaded: LoadedTable) -> Generator[Step, None, Generation]:
         """Build it step by step. Raises TableInvalid; what was built by then is closed."""
         lent = Lent(Background(self._refetch), self._lasting)
         forwarder = Forwarder(self._loop, self._outbox)
@@ -343,10 +336,13 @@ class ServingGateway:
         except TableInvalid:
             self._loop.create_task(lent.close())
             raise
-        forwarder.policies = {
-            route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
-        }
-        upstreams = frozenset(policy.upstream for policy in forwarder.policies.values())
+        policies: dict[str, ForwardPolicy] = {}
+        for route in snapshot.routes:
+            if route.call is not None:
+                policies[route.info.id] = self._forward_policy(route, snapshot)
+            yield None
+        forwarder.policies = policies
+        upstreams = frozenset(policy.upstream for policy in policies.values())
         return Generation(snapshot, forwarder, upstreams, lent)
 
     def _services_for(self, loaded: LoadedTable, lent: Lent) -> Callable[[type[Plugin]], Services]:
@@ -426,15 +422,17 @@ def read_sources(sources: TableSources) -> LoadedTable:
     return read_table(sources.path, read_file=read_file, find_files=find_files)
 
 
-async def _in_turns(steps: Generator[None, None, Generation]) -> Generation:
+async def _in_turns(steps: Generator[Step, None, Generation]) -> Generation:
     """Take the steps, and let the event loop do its work whenever a millisecond has gone by."""
     until_s = time.monotonic() + STEPS_S
     while True:
         try:
-            next(steps)
+            work = next(steps)
         except StopIteration as end:
             generation: Generation = end.value
             return generation
+        if work is not None:
+            await asyncio.get_running_loop().run_in_executor(None, work)
         if time.monotonic() >= until_s:
             await asyncio.sleep(0)
             until_s = time.monotonic() + STEPS_S

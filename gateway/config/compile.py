@@ -24,6 +24,8 @@ from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Re
 FALLBACK_ID = "no-route"
 R = TypeVar("R")
 S = TypeVar("S", Timeout, Retry)
+Step = Callable[[], None] | None
+"""What is yielded between two steps: None, or work to be done before the next, in any thread."""
 ServicesFor = Callable[[type[Plugin]], PluginServices]
 
 
@@ -37,11 +39,12 @@ def compile_snapshot(loaded: LoadedTable, services_for: ServicesFor, call: Upstr
     return take_all(compile_steps(loaded, services_for, call))
 
 
-def take_all(steps: Generator[None, None, R]) -> R:
+def take_all(steps: Generator[Step, None, R]) -> R:
     """What comes of the steps, all taken at once."""
     while True:
         try:
-            next(steps)
+            if (work := next(steps)) is not None:
+                work()
         except StopIteration as end:
             result: R = end.value
             return result
@@ -49,8 +52,9 @@ def take_all(steps: Generator[None, None, R]) -> R:
 
 def compile_steps(
     loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall, *, is_described: bool = True
-) -> Generator[None, None, Snapshot]:
-    """As `compile_snapshot`, a route a step, so that an event loop can do other things in between.
+) -> Generator[Step, None, Snapshot]:
+    """As `compile_snapshot`, a route a step, so that an event loop can do other things in between. Only what needs no
+    plugin is yielded as work for a thread: the router, 40 ms of it for 500 routes.
 
     is_described: whether `Snapshot.config` is wanted, which is a third of the work.
     """
@@ -101,12 +105,18 @@ class _Compiler:
         self._built: list[Plugin] = []
         self._uses = Uses()
 
-    def steps(self, *, is_described: bool) -> Generator[None, None, Snapshot]:
+    def steps(self, *, is_described: bool) -> Generator[Step, None, Snapshot]:
         routes: list[tuple[LoadedRoute, CompiledRoute]] = []
         for route in self._loaded.routes:
             routes.append((route, self._route(route)))
-            yield
-        router = self._router(routes)
+            yield None
+        router: Router[CompiledRoute] | None = None
+
+        def build_router() -> None:
+            nonlocal router
+            router = self._router(routes)
+
+        yield build_router
         fallback = self._fallback()
         if self._problems:
             for plugin in self._built:

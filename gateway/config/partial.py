@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from gateway.config.checks import OFF, routes_of
-from gateway.config.compile import ServicesFor, compile_steps, take_all
+from gateway.config.compile import ServicesFor, Step, compile_steps, take_all
 from gateway.config.load import LoadedRoute, LoadedTable
 from gateway.config.model import Match, Route
 from gateway.config.problems import Problem, TableInvalid
@@ -35,7 +35,7 @@ def admit(loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall, *,
 
 def admit_steps(
     loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall, *, is_described: bool = False
-) -> Generator[None, None, Snapshot]:
+) -> Generator[Step, None, Snapshot]:
     """As `admit`, a route a step."""
     while True:
         try:

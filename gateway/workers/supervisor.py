@@ -405,8 +405,11 @@ class _Supervisor:
 
     async def _change_slots(self, slots: Sequence[_Slot], sources: TableSources, version: str) -> str:
         prepare = {"prepare": _as_json(sources)}
-        failures = await asyncio.gather(*(slot.ask(prepare, _PREPARE_TIMEOUT_S) for slot in slots))
-        if failure := next(filter(None, failures), ""):
+        failure = ""
+        for slot in slots:
+            # One after the other, so that the others have the processors for their clients meanwhile.
+            failure = failure or await slot.ask(prepare, _PREPARE_TIMEOUT_S)
+        if failure:
             await asyncio.gather(*(slot.ask({"abandon": True}, _SWAP_TIMEOUT_S) for slot in slots if slot.version))
             return failure
         # From here on there is no way back: a worker that cannot even do this is replaced, by one with the new table.
