@@ -20,7 +20,7 @@ KEPT = 20
 FOLDER = ".gateway-history"
 """Beside routes.yaml, where nothing else is said."""
 
-_NAME = re.compile(r"(\d{17})-([0-9a-f]{1,64})\.json")
+_NAME = re.compile(r"(\d{17})-([0-9a-z]{1,64})\.json")
 _log = logging.getLogger("gateway.workers")
 
 

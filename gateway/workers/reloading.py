@@ -247,17 +247,20 @@ class Reloading:
     def _start_watching(self, before: CheckedTable, after: CheckedTable) -> None:
         routes = changed_routes(before, after)
         if after.gateway.watch is not None and routes:
-            self._watching = asyncio.create_task(self._watch(before, after, routes))
+            self._watching = asyncio.create_task(
+                self._watch(before, after, routes, self._counts(routes), self._monotonic())
+            )
 
     def _stop_watching(self) -> None:
         task, self._watching = self._watching, None
         if task is not None and task is not asyncio.current_task():
             task.cancel()
 
-    async def _watch(self, before: CheckedTable, after: CheckedTable, routes: frozenset[str]) -> None:
+    async def _watch(
+        self, before: CheckedTable, after: CheckedTable, routes: frozenset[str], at_first: Counts, started_s: float
+    ) -> None:
         rule = after.gateway.watch
         assert rule is not None
-        at_first, started_s = self._counts(routes), self._monotonic()
         verdict = Verdict.WAIT
         counts = Counts()
         while verdict is Verdict.WAIT:

@@ -21,7 +21,7 @@ from gateway.config.source import from_memory, read_text
 LOOK_EVERY_S = 5.0
 SETTLED_S = 0.1
 
-Look = tuple[object, ...]
+Look = tuple[dict[str, tuple[int, ...]], dict[str, list[str]]]
 
 _log = logging.getLogger("gateway.workers")
 # It tells of every file of the folders that changes.
@@ -29,28 +29,31 @@ logging.getLogger("watchfiles").setLevel(logging.WARNING)
 
 
 class Footprint:
-    """What was asked for while a table was read, also what was not there. `read_file` and `find_files` are for
-    `load.read_table`.
+    """What was asked for while a table was read, also what was not there, each as it was just before it was read.
+    `read_file` and `find_files` are for `load.read_table`.
     """
 
-    def __init__(self, paths: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        self._paths = set(paths)
-        self._patterns = set(patterns)
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        self._paths = {path: _state(path) for path in paths}
+        self._patterns: dict[str, list[str]] = {}
 
     def read_file(self, path: str) -> str:
-        self._paths.add(path)
+        self._paths[path] = _state(path)
         return read_text(path)
 
     def find_files(self, pattern: str) -> list[str]:
-        self._patterns.add(pattern)
-        return glob.glob(pattern)
+        found = self._patterns[pattern] = sorted(glob.glob(pattern))
+        return found
+
+    @property
+    def as_read(self) -> Look:
+        """The look of that time."""
+        return dict(self._paths), dict(self._patterns)
 
     def look(self) -> Look:
-        """Differs from an earlier one where the files do."""
-        return (
-            *((path, _state(path)) for path in sorted(self._paths)),
-            *((pattern, tuple(sorted(glob.glob(pattern)))) for pattern in sorted(self._patterns)),
-        )
+        """How it is now: differs where the files do."""
+        patterns = {pattern: sorted(glob.glob(pattern)) for pattern in self._patterns}
+        return {path: _state(path) for path in self._paths}, patterns
 
     def folders(self) -> frozenset[str]:
         """Where a change shows: beside each path and beside what it leads to."""
@@ -99,11 +102,11 @@ def _state(path: str) -> tuple[int, ...]:
 
 
 async def watch_files(footprint: Callable[[], Footprint], on_change: Callable[[], Awaitable[object]]) -> None:
-    """Call on_change whenever the files differ from the last time, once they are at rest; until cancelled.
+    """Call on_change whenever the files differ from what was read, once they are at rest; until cancelled.
 
-    footprint: asked anew each time, since another table may have other files.
+    footprint: of the last time that they were read. on_change: reads them, after which another footprint is asked for.
     """
-    seen = footprint().look()
+    judged: Look | None = None
     is_told = False
     while True:
         folders = footprint().folders()
@@ -118,30 +121,33 @@ async def watch_files(footprint: Callable[[], Footprint], on_change: Callable[[]
                 recursive=False,
             )
             async with aclosing(notices):
+                # Something may have happened since the files were read, or between two watches.
+                judged = await _judge(judged, footprint, on_change)
                 async for _ in notices:
-                    seen = await _changed(seen, footprint, on_change)
+                    judged = await _judge(judged, footprint, on_change)
                     if footprint().folders() != folders:
                         break
         except OSError as error:
             if not is_told:
                 is_told = True
                 _log.warning("the system tells nothing of changed files (%s): they are looked at every few s", error)
+            judged = await _judge(judged, footprint, on_change)
             await asyncio.sleep(LOOK_EVERY_S)
-        # Something may have happened between two watches.
-        seen = await _changed(seen, footprint, on_change)
 
 
-async def _changed(seen: Look, footprint: Callable[[], Footprint], on_change: Callable[[], Awaitable[object]]) -> Look:
-    look = footprint().look()
-    if look == seen:
-        return seen
+async def _judge(
+    judged: Look | None, footprint: Callable[[], Footprint], on_change: Callable[[], Awaitable[object]]
+) -> Look | None:
+    """judged: what on_change was called for last, since a change that cannot be read is no reason to call for ever."""
+    known = footprint()
+    look = known.look()
+    if look in (known.as_read, judged):
+        return judged
     while True:
         await asyncio.sleep(SETTLED_S)
-        again = footprint().look()
+        again = known.look()
         if again == look:
             break
         look = again
-    before = footprint()
     await on_change()
-    # The new table may be of other files, which have just been read; those of before may have changed meanwhile.
-    return footprint().look() if before.look() == look else look
+    return look

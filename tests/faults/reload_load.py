@@ -246,7 +246,9 @@ async def stream(port: int, seen: Seen) -> None:
 
 def memory(process: Process) -> list[float]:
     """Resident MiB: of the supervisor, then of each worker."""
-    pages = [int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in (process.process.pid, *process.workers())]
+    pages = [
+        int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in (process.process.pid, *process.workers())
+    ]
     return [round(count * os.sysconf("SC_PAGE_SIZE") / (1 << 20), 1) for count in pages]
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 
 from gateway.app import ServingGateway
-from gateway.config.load import load_table
+from gateway.config.load import read_table
 from gateway.config.settings import ServeSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
@@ -97,7 +97,7 @@ async def running_gateway(
         log_path = Path(folder) / "access.log"
         log_path.touch()
         memory = map_buffer()
-        loaded = load_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
+        loaded = read_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
         serving = ServingGateway(
             ServeSettings(config=str(table), access_log=str(log_path), **{"lane": default_lane, **settings}),
             loaded,
@@ -113,9 +113,7 @@ async def running_gateway(
 
 
 class Process:
-    """A `gateway serve` of its own. port, admin_port: where it listens. table: its file. errors: what it says on standard
-    error.
-    """
+    """A `gateway serve` of its own. port, admin_port: where it listens. table: its file. errors: its standard error."""
 
     def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, table: Path) -> None:
         self.process = process

@@ -99,11 +99,13 @@ class FakeFiles:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        self._footprint = Footprint([path] if path else [])
 
     def footprint(self) -> Footprint:
-        return Footprint([self._path] if self._path else [])
+        return self._footprint
 
     def current(self, running: GatewaySection | None = None) -> CheckedTable:
+        self._footprint = Footprint([self._path])
         with open(self._path) as file:
             files = json.load(file)
         if "invalid" in files:
