@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak faults fuzz outages differential judge clean
+.PHONY: demo test check format bench soak faults fuzz outages reloads differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -35,6 +35,9 @@ fuzz: .venv/.fuzz
 
 outages: .venv/.check
 	$(BIN)/python -m pytest tests/faults/store_outages.py
+
+reloads: .venv/.check
+	$(BIN)/python -m tests.faults.reload_load $(RELOADS)
 
 differential: .venv/.check
 	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pydantic_core import PydanticCustomError
 
 from gateway.config.upstream_tls import UpstreamTls
+from gateway.config.watch_settings import Watch
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
@@ -171,22 +172,6 @@ class CacheMemory(Settings):
     """`gateway.cache`: how much memory kept replies take."""
 
     l1: Size = Field(64 << 20, description="In each worker, for replies of routes with `cache`.")
-
-
-def _rollback_if(value: Any) -> Any:
-    found = re.fullmatch(r"error_rate\s*>\s*(\d{1,2})%", value) if isinstance(value, str) else None
-    if found is None:
-        raise _invalid('write it like "error_rate > 5%", with a whole number below 100')
-    return int(found[1]) / 100
-
-
-class Watch(Settings):
-    """`gateway.watch`: going back by itself where a new table makes its routes fail."""
-
-    for_: PositiveDuration = Field(60.0, alias="for", description="How long a new table is watched.")
-    rollback_if: Annotated[float, BeforeValidator(_rollback_if)] = Field(
-        description='Which share of 5xx among the requests of the changed routes is too much: "error_rate > 5%".'
-    )
 
 
 class GatewaySection(Settings):
