@@ -405,24 +405,32 @@ class _Supervisor:
 
     async def _change_slots(self, slots: Sequence[_Slot], sources: TableSources, version: str) -> str:
         prepare = {"prepare": _as_json(sources)}
-        failure = ""
+        prepared: list[tuple[_Slot, asyncio.StreamWriter | None]] = []
+        # One after the other, so that the others have the processors for their clients meanwhile. The successor of a
+        # worker that has ended by then gets the new table when it is built.
         for slot in slots:
-            # One after the other, so that the others have the processors for their clients meanwhile.
-            failure = failure or await slot.ask(prepare, _PREPARE_TIMEOUT_S)
-        if failure:
-            await asyncio.gather(*(slot.ask({"abandon": True}, _SWAP_TIMEOUT_S) for slot in slots if slot.version))
-            return failure
+            if slot.version:
+                prepared.append((slot, slot.control))
+                if failure := await slot.ask(prepare, _PREPARE_TIMEOUT_S):
+                    same = [slot for slot, control in prepared if slot.version and slot.control is control]
+                    await asyncio.gather(*(slot.ask({"abandon": True}, _SWAP_TIMEOUT_S) for slot in same))
+                    return failure
         # From here on there is no way back: a worker that cannot even do this is replaced, by one with the new table.
-        for slot in slots:
-            slot.version = version if slot.version else ""
-        for slot, failure in zip(
-            slots, await asyncio.gather(*(slot.ask({"swap": True}, _SWAP_TIMEOUT_S) for slot in slots)), strict=True
-        ):
-            if failure and slot.process is not None:
-                _log.warning("%s: it has prepared the table but does not serve it, and is killed", failure)
-                with suppress(ProcessLookupError):
-                    slot.process.kill()
+        same = [slot for slot, control in prepared if slot.version and slot.control is control]
+        for slot in same:
+            slot.version = version
+        for failure in await asyncio.gather(*(self._swap(slot) for slot in same)):
+            if failure:
+                _log.warning("%s: it has prepared the table but does not serve it, and is replaced", failure)
         return ""
+
+    async def _swap(self, slot: _Slot) -> str:
+        process = slot.process
+        failure = await slot.ask({"swap": True}, _SWAP_TIMEOUT_S)
+        if failure and process is not None and process is slot.process:
+            with suppress(ProcessLookupError):
+                process.kill()
+        return failure
 
     async def _on_change(self) -> None:
         await self.reloading.reload("the files changed")

@@ -43,10 +43,20 @@ class FakeGateway:
 
     async def prepare(self, sources: TableSources) -> str:
         say(f"preparing {version_of(sources)}")
-        if "stuck" in sources.files and not os.path.exists(sources.files["stuck"]):
-            # One of the workers, the first that comes.
-            with open(sources.files["stuck"], "x"):
+        if "stuck" in sources.files:
+            # The first that comes is all right.
+            try:
+                open(sources.files["stuck"], "x").close()
+            except FileExistsError:
                 return "the table is too hot"
+        if "hold" in sources.files:
+            # All but the first that comes wait until they may go on.
+            try:
+                open(sources.files["hold"], "x").close()
+            except FileExistsError:
+                say("held")
+                while not os.path.exists(sources.files["hold"] + ".go"):
+                    await asyncio.sleep(0.01)
         if "killer" in sources.files:
             os._exit(9)
         self._prepared = sources
@@ -130,6 +140,7 @@ async def build(settings: ServeSettings, sources: TableSources, metrics: WorkerM
     if "hang" in sources.files:
         say("hanging")
         await asyncio.Event().wait()
+    say(f"built {version_of(sources)}")
     return FakeGateway(sources, metrics, tell)
 
 

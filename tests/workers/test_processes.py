@@ -292,9 +292,9 @@ async def test_where_one_worker_cannot_prepare_none_swaps(next_table, tmp_path):
         put(next_table, stuck=str(tmp_path / "stuck"))
         status, said = await post(gateway, "/reload")
         assert (status, said["result"], said["version"]) == (503, "failed", "v1")
-        assert said["detail"].endswith("worker 0: the table is too hot")
+        assert said["detail"].endswith("worker 1: the table is too hot")
         assert await version_of(gateway) == {"v1"}
-        for _ in range(3):
+        for _ in range(2):
             await gateway.line("abandoned")
 
 
@@ -325,12 +325,22 @@ async def test_an_invalid_table_reaches_no_worker(next_table):
         assert "routes.yaml:1:1: oh_dear: it says so" in errors and "Traceback" not in errors
 
 
-async def test_a_worker_that_starts_while_the_table_changes_serves_the_new_one_from_its_first_request(next_table):
+async def test_a_worker_that_starts_while_the_table_changes_serves_the_new_one_from_its_first_request(
+    next_table, tmp_path
+):
     async with serve(workers=2, next=str(next_table)) as gateway:
-        first = int(await gateway.line("serving "))
         await gateway.until_listening()
+        hold = tmp_path / "hold"
+        put(next_table, hold=str(hold))
+        reloading = asyncio.create_task(post(gateway, "/reload"))
+        first = int((await gateway.line("preparing v2")).split()[-1])
+        await gateway.line("held")
+        # It has prepared the table. Its successor is built from the old one, before anything is swapped.
         os.kill(first, signal.SIGKILL)
-        put(next_table)
-        assert (await post(gateway, "/reload"))[0] == 200
-        await gateway.line("serving ")
+        successor = int((await gateway.line("built v1")).split()[-1])
+        (tmp_path / "hold.go").touch()
+        assert (await reloading)[0] == 200
+        told = [(await gateway.line("")).split() for _ in range(4)]
+        assert [words[:-1] for words in told] == [["swapped", "v2"], ["preparing", "v2"], ["held"], ["swapped", "v2"]]
+        assert int(await gateway.line("serving")) == successor
         assert await version_of(gateway) == {"v2"}
