@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 # How long what plugins do in the background of a table that is gone may go on.
 GRACE_S = 5.0
-SWITCH_S = 0.0005
+SWITCH_S = 0.0001
 
 _log = logging.getLogger("gateway")
 
 
 @contextmanager
 def undisturbed() -> Iterator[None]:
-    """While a table is built beside requests: a thread that has the interpreter gives it up after 0.5 ms instead of 5,
+    """While a table is built beside requests: a thread that has the interpreter gives it up after 0.1 ms instead of 5,
     and the garbage collector waits, which would look through the whole of a large table several times (45 ms for 500
     routes, in one piece).
     """
