@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling
+.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -45,6 +45,9 @@ reference-lane: .venv/.check
 
 rolling: .venv/.check
 	$(BIN)/python -m pytest -s tests/faults/rolling_restart.py
+
+reloads: .venv/.check
+	$(BIN)/python -m tests.faults.reload_load $(RELOADS)
 
 differential: .venv/.check
 	DIFFERENTIAL_STREAMS=100000 $(BIN)/python -m pytest tests/properties/test_lanes_agree.py

@@ -5,14 +5,16 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
 import aiohttp
 
-from gateway.config.compile import compile_snapshot
-from gateway.config.load import LoadedTable, load_table
+from gateway.config.compile import Step, take_all
+from gateway.config.load import LoadedTable, read_table
+from gateway.config.partial import admit_steps
+from gateway.config.problems import TableInvalid
 from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources, TlsSettings
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
@@ -21,6 +23,7 @@ from gateway.core.client_address import TrustedProxies
 from gateway.core.kept_replies import KeptReplies as LentReplies
 from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
+from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part, undisturbed
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
@@ -54,6 +57,9 @@ T = TypeVar("T")
 
 Dispatch = Callable[[Exchange], Awaitable[Reply]]
 
+# How long the event loop builds a table at a stretch.
+STEPS_S = 0.00025
+
 
 class Services:
     """What one plugin of one snapshot is lent (`plugin_api.PluginServices`)."""
@@ -70,9 +76,9 @@ class Services:
         in_flight: InFlight,
         metrics: WorkerMetrics,
         worker_count: int,
-        background: "Background",
         dispatch: Dispatch,
-        closers: list[Any],
+        lent: Lent,
+        owner: str,
     ) -> None:
         self.section: Any = section
         self.identity = identity
@@ -84,9 +90,9 @@ class Services:
         self.metrics = metrics
         self.log = logging.getLogger("gateway.plugins")
         self.worker_count = worker_count
-        self._background = background
         self._dispatch = dispatch
-        self._closers = closers
+        self._lent = lent
+        self._owner = owner
         self._shared: dict[object, Any] = {}
 
     def now(self) -> float:
@@ -99,9 +105,15 @@ class Services:
         if key not in self._shared:
             self._shared[key] = made = build()
             if hasattr(made, "close"):
-                self._closers.append(made)
+                self._lent.closers.append(made)
         found: T = self._shared[key]
         return found
+
+    def lasting(self, key: object, build: Callable[[], T]) -> T:
+        return self._lent.lasting((self._owner, key), build)
+
+    def is_in_force(self) -> bool:
+        return self._lent.is_in_force
 
     async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
         timeout = aiohttp.ClientTimeout(total=timeout_s)
@@ -123,39 +135,13 @@ class Services:
         return await asyncio.get_running_loop().run_in_executor(None, function, *args)
 
     def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        self._background.spawn(work)
+        self._lent.background.spawn(work)
 
     async def refetch(self, exchange: Exchange, state: dict[str, Any]) -> None:
-        await self._background.refetch(exchange, state)
+        await self._lent.background.refetch(exchange, state)
 
     async def dispatch(self, exchange: Exchange) -> Reply:
         return await self._dispatch(exchange)
-
-
-class Background:
-    """What runs for nobody."""
-
-    def __init__(self, refetch: Callable[[Exchange, dict[str, Any]], Awaitable[None]]) -> None:
-        self._tasks: set[asyncio.Task[object]] = set()
-        self.refetch = refetch
-
-    def spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        """See `plugin_api.PluginServices.spawn`."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._on_done)
-
-    async def close(self) -> None:
-        """Cancel it."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _on_done(self, task: asyncio.Task[object]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logging.getLogger("gateway").error("work in the background failed", exc_info=error)
 
 
 class ServingGateway:
@@ -184,19 +170,14 @@ class ServingGateway:
             kept_bytes.set,
             tell,
         )
-        self._background = Background(self._refetch)
         self._limits = _open_limits(loaded.table.gateway.store, settings.workers, metrics)
         self._in_flight = WorkerInFlight(self._limits.live_workers)
-        self._closers: list[Any] = []
-        outbox = Outbox(loop)
-        forwarder = Forwarder(loop, outbox)
-        snapshot = compile_snapshot(loaded, self._services_for(loaded), forwarder.send)
-        forwarder.policies = {
-            route.info.id: self._forward_policy(route, snapshot) for route in snapshot.routes if route.call is not None
-        }
-        self._upstreams = [policy.upstream for policy in forwarder.policies.values()]
-        self.version = snapshot.version
-        self.current = Current(snapshot, forwarder)
+        self._lasting = Lasting()
+        outbox = self._outbox = Outbox(loop)
+        first = take_all(self._generation(loaded))
+        tables = metrics.gauge("gateway_config_tables", "Tables that workers serve: more than one each after a reload.")
+        self._generations = Generations(first, self._registry.serve, tables.set)
+        self.current = Current(first.snapshot, first.forwarder)
         recorder = Recorder(self._request_metrics, self._access_log)
         self._pipeline = Pipeline(self.current, loop, recorder.record)
         gateway = loaded.table.gateway
@@ -240,7 +221,7 @@ class ServingGateway:
         """Begin to accept."""
         await self.kept.store.prepare()
         self._limits.start()
-        self._registry.serve(self._upstreams)
+        self._registry.serve(self._generations.current.upstreams)
         lane = self._aiohttp_lane if self._settings.lane == "aiohttp" else self._fast_lane
         if self._tls is None:
             self._server = await self._loop.create_server(lane, sock=sock, backlog=LISTEN_BACKLOG)
@@ -253,6 +234,33 @@ class ServingGateway:
         assert self._tls is not None
         self._tls.context = server_context(tls)
 
+    @property
+    def version(self) -> str:
+        """Of the table in force."""
+        return self.current.snapshot.version
+
+    async def prepare(self, sources: TableSources) -> str:
+        """Build another table beside the one in force, without holding up its exchanges (decisions/0016). Returns why
+        that cannot be done, "" where it is ready for `swap`.
+        """
+        await self.abandon()
+        with undisturbed():
+            try:
+                loaded = await self._loop.run_in_executor(None, read_sources, sources)
+                self._generations.prepared = await _in_turns(self._generation(loaded))
+            except TableInvalid as error:
+                return str(error)
+        return ""
+
+    def swap(self) -> None:
+        """Serve what was prepared, from the next exchange on."""
+        new = self._generations.swap()
+        self.current.serving = new.snapshot, new.forwarder
+
+    async def abandon(self) -> None:
+        """Forget what was prepared."""
+        await self._generations.abandon()
+
     async def drain(self, timeout_s: float) -> None:
         """Accept no more, let what is under way end within timeout_s, then close everything."""
         if self._server is not None:
@@ -264,16 +272,10 @@ class ServingGateway:
         await asyncio.gather(self._fast_lane.shutdown(timeout_s), self._aiohttp_lane.shutdown(timeout_s))
         for tunnel in list(self._state.tunnels):
             tunnel.close()
-        await self._background.close()
-        for part in (
-            *self.current.snapshot.plugins,
-            *self._closers,
-            self._purges,
-            self.kept,
-            self._claims,
-            self._limits.shared,
-        ):
-            await _close(part)
+        await self.abandon()
+        await self._generations.close()
+        for part in (self._purges, self.kept, self._claims, self._limits.shared):
+            await close_part(part)
         self._registry.close()
         if self._access_log is not None:
             await self._access_log.close()
@@ -339,12 +341,31 @@ class ServingGateway:
         again.is_background = True
         # As if all of them had run: this is no request of the caller's, so nothing is asked or counted of him.
         again.hooks_run = len(exchange.compiled.unwinding)
+        again.compiled.uses.count += 1
         total_s = exchange.compiled.total_timeout_s
         if total_s is not None:
             again.deadline_s = time.monotonic() + total_s
         await self._run_whole(again, self._pipeline.handle(again, None, is_entered=True))
 
-    def _services_for(self, loaded: LoadedTable) -> Callable[[type[Plugin]], Services]:
+    def _generation(self, loaded: LoadedTable) -> Generator[Step, None, Generation]:
+        """Build it step by step. Raises TableInvalid; what was built by then is closed."""
+        lent = Lent(Background(self._refetch), self._lasting)
+        forwarder = Forwarder(self._loop, self._outbox)
+        try:
+            snapshot = yield from admit_steps(loaded, self._services_for(loaded, lent), forwarder.send)
+        except TableInvalid:
+            self._loop.create_task(lent.close())
+            raise
+        policies: dict[str, ForwardPolicy] = {}
+        for route in snapshot.routes:
+            if route.call is not None:
+                policies[route.info.id] = self._forward_policy(route, snapshot)
+            yield None
+        forwarder.policies = policies
+        upstreams = tuple(dict.fromkeys(policy.upstream for policy in policies.values()))
+        return Generation(snapshot, forwarder, upstreams, lent)
+
+    def _services_for(self, loaded: LoadedTable, lent: Lent) -> Callable[[type[Plugin]], Services]:
         identity = loaded.table.identity.claims()
 
         def services_for(plugin: type[Plugin]) -> Services:
@@ -358,9 +379,9 @@ class ServingGateway:
                 in_flight=self._in_flight,
                 metrics=self._metrics,
                 worker_count=self._settings.workers,
-                background=self._background,
                 dispatch=self._dispatch,
-                closers=self._closers,
+                lent=lent,
+                owner=plugin.name,
             )
 
         return services_for
@@ -386,9 +407,29 @@ async def build_gateway(
     settings: ServeSettings, sources: TableSources, metrics: WorkerMetrics, tell: Callable[[Mapping[str, Any]], None]
 ) -> ServingGateway:
     """A worker's gateway from the sources that the supervisor read (`workers.Build`). Raises TableInvalid."""
+    return ServingGateway(settings, read_sources(sources), metrics, lambda purge: tell(purge._asdict()))
+
+
+def read_sources(sources: TableSources) -> LoadedTable:
+    """The table of these texts, with what is wrong with it."""
     read_file, find_files = from_memory(sources.files)
-    loaded = load_table(sources.path, read_file=read_file, find_files=find_files)
-    return ServingGateway(settings, loaded, metrics, lambda purge: tell(purge._asdict()))
+    return read_table(sources.path, read_file=read_file, find_files=find_files)
+
+
+async def _in_turns(steps: Generator[Step, None, Generation]) -> Generation:
+    """Take the steps, and let the event loop do its work whenever a quarter of a millisecond has gone by."""
+    until_s = time.monotonic() + STEPS_S
+    while True:
+        try:
+            work = next(steps)
+        except StopIteration as end:
+            generation: Generation = end.value
+            return generation
+        if work is not None:
+            await asyncio.get_running_loop().run_in_executor(None, work)
+        if time.monotonic() >= until_s:
+            await asyncio.sleep(0)
+            until_s = time.monotonic() + STEPS_S
 
 
 def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessLog | None:
@@ -452,11 +493,3 @@ def _open_claims(url: str) -> ClaimStore:
     from gateway.stores.redis_claims import open_claims
 
     return open_claims(url)
-
-
-async def _close(part: Any) -> None:
-    close = getattr(part, "close", None)
-    if close is not None:
-        result = close()
-        if result is not None:
-            await result

@@ -15,7 +15,7 @@ from gateway.config.compile import check_table
 from gateway.config.describe import describe_routes
 from gateway.config.load import load_table
 from gateway.config.problems import TableInvalid
-from gateway.config.settings import ServeSettings, TableSources, parse_worker_count
+from gateway.config.settings import ServeSettings, parse_worker_count
 from gateway.config.tls import TlsInvalid, read_tls
 from gateway.core.scalars import parse_duration
 from gateway.demo import run_demo
@@ -24,7 +24,9 @@ from gateway.explain.commands import fill_explain
 from gateway.explain.diff_command import fill_diff
 from gateway.observe.log_format import log_to_stderr
 from gateway.proxy.aiohttp_lane import has_c_parser
-from gateway.workers import Listening, TableDescription, run_supervisor, run_worker
+from gateway.workers import History, Listening, TableReader, run_supervisor, run_worker
+from gateway.workers.history import default_folder
+from gateway.workers.history_commands import ask_rollback, history_rows
 
 _USAGE = 2
 _MISSING = {"missing_env", "missing_file"}
@@ -76,6 +78,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_explain(commands)
     fill_diff(commands.add_parser("diff", help="say what a change of a route table means, the riskiest first"))
     _add_token(commands)
+    _add_history(commands)
+    _add_rollback(commands)
     _add_worker(commands)
     return parser
 
@@ -100,8 +104,14 @@ def _add_serve(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     lane = _from_environment("lane", "fast")
     parser.add_argument("--lane", choices=("fast", "aiohttp"), default=lane, help="aiohttp: without the fast lane")
+    _add_history_folder(parser)
     _add_tls(parser)
     parser.set_defaults(run=_serve)
+
+
+def _add_history_folder(parser: argparse.ArgumentParser) -> None:
+    folder = _from_environment("history", "")
+    parser.add_argument("--history", default=folder, metavar="DIR", help="of good tables; default: beside the table")
 
 
 def _add_tls(parser: argparse.ArgumentParser) -> None:
@@ -139,8 +149,8 @@ def _serve(found: argparse.Namespace) -> int:
             "unset AIOHTTP_NO_EXTENSIONS, or install aiohttp from a wheel\n"
         )
         return _USAGE
-    snapshot = check_table(found.config)
-    loaded = load_table(found.config)
+    files = TableReader(found.config)
+    table = files.current()
     try:
         tls = read_tls(
             found.tls_cert, found.tls_key, found.tls_client_ca, found.tls_client_auth or "", now_s=time.time()
@@ -161,18 +171,18 @@ def _serve(found: argparse.Namespace) -> int:
         lane=found.lane,
         tls=tls,
     )
-    description = TableDescription([row.as_dict() for row in describe_routes(snapshot)], snapshot.config)
 
     def announce(listening: Listening) -> None:
         sys.stderr.write(f"{listening}\n")
-        if settings.workers > 1 and snapshot.table.gateway.store == "memory://":
+        if settings.workers > 1 and table.gateway.store == "memory://":
             sys.stderr.write(
                 f"gateway: store memory:// counts limits in each of {settings.workers} workers on its own; "
                 "set gateway.store to a redis:// address for one count\n"
             )
         sys.stderr.flush()
 
-    return run_supervisor(settings, TableSources(loaded.path, loaded.files), description, announce=announce)
+    history = History(found.history or default_folder(found.config))
+    return run_supervisor(settings, table, files, history, announce=announce)
 
 
 def _add_worker(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -235,6 +245,35 @@ def _token(found: argparse.Namespace) -> int:
         sys.stderr.write(f"gateway token: {error}\n")
         return _USAGE
     return 0
+
+
+def _add_history(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("history", help="list the last good tables")
+    _add_config(parser)
+    _add_history_folder(parser)
+    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.set_defaults(run=_history)
+
+
+def _history(found: argparse.Namespace) -> int:
+    rows = history_rows(History(found.history or default_folder(found.config)))
+    print(json.dumps(rows, indent=2) if found.json else text_table(rows), end="\n" if found.json else "")
+    return 0
+
+
+def _add_rollback(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    parser = commands.add_parser("rollback", help="let a running gateway go back to an earlier table")
+    parser.add_argument("version", nargs="?", metavar="VERSION", help="or its beginning; default: the one before")
+    admin = _from_environment("admin", "127.0.0.1:9901")
+    parser.add_argument("--admin", type=_address, default=admin, metavar="HOST:PORT", help="of the running gateway")
+    parser.set_defaults(run=_rollback)
+
+
+def _rollback(found: argparse.Namespace) -> int:
+    host, port = found.admin
+    is_done, text = ask_rollback(host, port, found.version)
+    (sys.stdout if is_done else sys.stderr).write(f"{text}\n")
+    return 0 if is_done else 1
 
 
 def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:

@@ -357,6 +357,14 @@ class PluginServices(Protocol):
     def shared(self, key: object, build: Callable[[], T]) -> T:
         """One object for all routes of this snapshot with this plugin and key; `close()`d with the snapshot."""
 
+    def lasting(self, key: object, build: Callable[[], T]) -> T:
+        """As `shared`, but the next table of this worker gets the same object where it asks with the same key: so the
+        key has to say everything that shapes it. `close()`d with the last table that asked.
+        """
+
+    def is_in_force(self) -> bool:
+        """Whether new exchanges are under this table: not yet while it is built, and no more once it was replaced."""
+
     async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
         """GET a document of the gateway's own configuration (a JWK set). Raises OSError or ValueError."""
 

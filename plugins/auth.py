@@ -38,7 +38,7 @@ from gateway.core.tokens import (
 )
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, RouteInfo, Stage
 from plugins.auth_changes import compare_auth, compare_profiles
-from plugins.auth_settings import ApiKeySettings, JwtSettings, NamedKey, Profile
+from plugins.auth_settings import ApiKeySettings, JwtSettings, NamedKey, Profile, profile_shape
 
 REMEMBERED_MAX = 16_384
 REMEMBERED_FOR_S = 300.0
@@ -69,7 +69,11 @@ class Auth(Plugin):
         profile = profiles.get(policy)
         if profile is None:
             raise PolicyError(_unknown_profile(policy, profiles), code="unknown_profile")
-        self._checker = services.shared(("profile", policy), lambda: _build_checker(policy, profile, services))
+        # The tokens that it remembers are worth more than a table: they last while the profile is the same.
+        shape = services.shared(("shape", policy), lambda: profile_shape(profile))
+        self._checker = services.lasting(
+            ("profile", policy, shape, services.identity), lambda: _build_checker(policy, profile, services)
+        )
         self._header = self._checker.header
         self._remembered = self._checker.remembered
         self._credential = self._checker.credential

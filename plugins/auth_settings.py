@@ -1,5 +1,7 @@
 """What stands in the section `auth`: apart from the plugin, since a compiled module takes no pydantic fields."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -155,3 +157,12 @@ class Profile(Settings):
         if (self.jwt is None) == (self.api_key is None):
             raise ValueError("write either jwt or api_key")
         return self
+
+
+def profile_shape(profile: Profile) -> bytes:
+    """A digest of all that a profile says, its secrets as well: another key is another shape."""
+
+    def reveal(value: SecretStr) -> str:
+        return value.get_secret_value()
+
+    return hashlib.sha256(json.dumps(profile.model_dump(), default=reveal, sort_keys=True).encode()).digest()

@@ -36,7 +36,7 @@ from gateway.plugin_api import (
     UpstreamCall,
 )
 from plugins.cache_settings import CacheSettings, Policy
-from plugins.cache_warming import Warming
+from plugins.cache_warming import Seen, Warming
 from plugins.cache_words import compare_cache, explain_key
 
 _VERDICTS: Final = ("hit-l1", "hit-l2", "miss", "stale", "revalidated", "bypass", "coalesced")
@@ -102,7 +102,7 @@ class Cache(Plugin):
         self._find_local = services.kept.find_local
         self._services = services
         self._now = services.now
-        self._warming = services.shared("warming", lambda: Warming(services))
+        self._warming = services.shared("warming", lambda: Warming(services, services.lasting("seen", Seen)))
         if policy.warm is not None:
             self._warming.add(policy.warm, is_public=policy.scope not in {"tenant", "user"})
         self._refreshing: set[tuple[CacheKey, bytes]] = set()

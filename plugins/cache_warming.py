@@ -25,6 +25,7 @@ LATE_S: Final = 0.005
 BREATHER_S: Final = 0.05
 
 _OF_SOMEBODY: Final = frozenset({b"authorization", b"cookie", b"x-api-key"})
+_NONE: Final[frozenset[bytes]] = frozenset()
 _NOT_TAKEN_ALONG: Final = frozenset(
     {
         *(b"if-none-match", b"if-modified-since", b"if-match", b"if-unmodified-since", b"if-range", b"range"),
@@ -65,16 +66,29 @@ def _read_short(value: Any) -> Any:
 Warm = Annotated[WarmSettings, BeforeValidator(_read_short, json_schema_input_type=_WarmPaths | WarmSettings)]
 
 
+class Seen:
+    """Who is there; it outlives a table, after which nobody has come back. What is kept are copies of requests, which
+    hold no route.
+    """
+
+    def __init__(self) -> None:
+        # Tenant -> when it was last seen, and a request of it: the oldest first.
+        self.tenants: OrderedDict[str, tuple[float, Exchange]] = OrderedDict()
+        # A request of each scheme and host that clients ask for.
+        self.hosts: dict[tuple[str, str], Exchange] = {}
+
+    def __repr__(self) -> str:
+        return f"<Seen {len(self.tenants)} tenants, {len(self.hosts)} hosts>"
+
+
 class Warming:
     """One for all routes of a table."""
 
-    def __init__(self, services: PluginServices) -> None:
+    def __init__(self, services: PluginServices, seen: Seen) -> None:
         self._services = services
         self._on_return: list[WarmSettings] = []
-        # Tenant -> when it was last seen, and a request of it: the oldest first.
-        self._seen: OrderedDict[str, tuple[float, Exchange]] = OrderedDict()
-        # A request of each scheme and host that clients ask for.
-        self._hosts: dict[tuple[str, str], Exchange] = {}
+        self._seen = seen.tenants
+        self._hosts = seen.hosts
         self._waiting: deque[Exchange] = deque()
         self._running = 0
         self.is_needed = False
@@ -94,7 +108,7 @@ class Warming:
             return
         host = exchange.scheme, exchange.authority
         if host not in self._hosts and len(self._hosts) < HOSTS_MAX:
-            self._hosts[host] = exchange
+            self._hosts[host] = _request(exchange, exchange.target, _NONE)
         identity = exchange.identity
         if identity is None or not identity.tenant:
             return
@@ -104,7 +118,7 @@ class Warming:
             # Once a second is often enough to know that it is there.
             self._seen[identity.tenant] = seen
             return
-        self._seen[identity.tenant] = now_s, exchange
+        self._seen[identity.tenant] = now_s, _request(exchange, exchange.target, _NONE)
         if len(self._seen) > TENANTS_MAX:
             self._seen.popitem(last=False)
         for settings in self._on_return:
@@ -114,6 +128,8 @@ class Warming:
     async def _keep_warm(self, settings: WarmSettings, every_s: float, *, is_public: bool) -> None:
         while True:
             await asyncio.sleep(every_s)
+            if not self._services.is_in_force():
+                continue
             if is_public:
                 for exchange in self._hosts.values():
                     self._ask(exchange, settings.paths, is_public=True)
@@ -171,7 +187,7 @@ def _request(exchange: Exchange, path: str, left_out: frozenset[bytes]) -> Excha
         peer_ip=exchange.peer_ip,
         client_ip=exchange.client_ip,
         is_trusted_peer=exchange.is_trusted_peer,
-        request_id=f"{exchange.request_id}.warm",
+        request_id=f"{exchange.request_id.removesuffix('.warm')}.warm",
         traceparent=exchange.traceparent,
     )
     made.is_background = True

@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "gateway/config/settings.py": "tests/test_cli.py",
     "gateway/development_token.py": "tests/test_cli.py",
     "gateway/workers/supervisor.py": "tests/workers/test_processes.py",
+    "gateway/workers/slot.py": "tests/workers/test_processes.py",
     "gateway/workers/worker.py": "tests/workers/test_processes.py",
     # ... it is one half of a format, and only both halves together can be wrong.
     "gateway/observe/metrics_buffer.py": "tests/observe/test_metrics.py",

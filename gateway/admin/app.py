@@ -11,13 +11,14 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from gateway.admin.cache_pages import cache_rows, read_purge
+from gateway.admin.reload_pages import TableControl, add_reload_pages
 from gateway.admin.upstream_pages import Reports, upstream_rows
 from gateway.observe.metrics_reader import CONTENT_TYPE
 
 _PROBLEM = "application/problem+json"
 
 
-class AdminView(Protocol):
+class AdminView(TableControl, Protocol):
     """What the pages show; asked anew for every request."""
 
     def reasons_not_ready(self) -> Sequence[str]:
@@ -30,7 +31,9 @@ class AdminView(Protocol):
         """A row a route; all rows have the same keys, the columns."""
 
     def config(self) -> Mapping[str, object]:
-        """The table in force as JSON data, its secrets redacted."""
+        """The table in force as JSON data, its secrets redacted; under `status` its version, and the last attempt to
+        serve another one.
+        """
 
     def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
         """The counters of that name, all workers added up: labels and value of each series."""
@@ -55,7 +58,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_admin_app(view: AdminView) -> web.Application:
     """/healthz: 200 while the process lives. /readyz: 200, or 503 with the reasons. /metrics, /config, /routes,
     /upstreams and /cache (text tables where `Accept: text/plain` asks for it), /explain?method=GET&url=/a/path,
-    POST /cache/purge, and / listing them. Errors are problem+json (RFC 9457).
+    POST /cache/purge, those of `reload_pages.py`, and / listing them. Errors are problem+json (RFC 9457).
     """
 
     async def healthz(request: web.Request) -> web.Response:
@@ -114,6 +117,7 @@ def make_admin_app(view: AdminView) -> web.Application:
     app.router.add_get("/cache", cache)
     app.router.add_get("/explain", explain)
     app.router.add_post("/cache/purge", purge)
+    add_reload_pages(app, view)
     return app
 
 
@@ -162,7 +166,7 @@ _PAGES = {
     "/healthz": "200 while the gateway's supervisor lives",
     "/readyz": "200 when requests may be sent here, else 503 with the reasons",
     "/metrics": "for Prometheus, all workers added up",
-    "/config": "the route table in force, secrets redacted",
+    "/config": "the route table in force, secrets redacted; its version and the last reload under status",
     "/routes": "every route; a text table for Accept: text/plain",
     "/upstreams": "every endpoint as the workers see it, and why; a text table for Accept: text/plain",
     "/cache": "what the cache did by route; a text table for Accept: text/plain",

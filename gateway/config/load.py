@@ -32,6 +32,7 @@ from gateway.config.model import (
 )
 from gateway.config.problems import Problem, TableInvalid, in_order, suggest
 from gateway.config.references import References
+from gateway.config.snapshot import Quarantined
 from gateway.config.source import FindFiles, ReadFile, Source, read_text
 from gateway.config.table_test import TableTest
 from gateway.config.translate import Path, Translator
@@ -55,11 +56,14 @@ _KINDS: dict[str, Any] = {
 
 
 class LoadedRoute(NamedTuple):
-    """A route with its own policies by plugin name (None: switched off). path: where it stands in the table."""
+    """A route with its own policies by plugin name (None: switched off). path: where it stands in the table.
+    is_quarantined: it is broken, and of its settings the match alone is good (`partial.py`).
+    """
 
     settings: Route
     policies: Mapping[str, Any]
     path: Path
+    is_quarantined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ class LoadedTable:
 
     version: 16 hex digits over files and environment values. default_policies: as of a route. sections: by section
     name, parsed; broken_sections: those that could not be. problems: why the table is invalid, empty from `load_table`.
-    files: path -> text of everything that was read, enough for `source.from_memory`.
+    files: path -> text of everything that was read, enough for `source.from_memory`. parts: the files of the table
+    itself, and not what `${file:}` refers to.
     """
 
     path: str
@@ -84,6 +89,8 @@ class LoadedTable:
     files: Mapping[str, str] = field(repr=False)
     root: Node = field(repr=False)
     references: References = field(repr=False)
+    parts: tuple[str, ...] = ()
+    quarantined: tuple[Quarantined, ...] = ()
 
     def section(self, plugin: type[Plugin]) -> Any:
         """The plugin's top-level section as `Plugin.Section` parsed it; None where the table has none."""
@@ -169,6 +176,7 @@ class _Loader:
             files=self._source.files,
             root=self._root,
             references=self._source.references,
+            parts=tuple(self._source.parts),
         )
 
     def _all_plugins(self, given: Sequence[type[Plugin]] | None) -> tuple[type[Plugin], ...]:

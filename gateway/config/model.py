@@ -33,6 +33,7 @@ from gateway.config.forms import (
 )
 from gateway.config.table_test import TableTest
 from gateway.config.upstream_tls import UpstreamTls
+from gateway.config.watch_settings import Watch
 from gateway.core import schema_hints
 from gateway.core.scalars import Claim, FlowOrNone, Id, Percent, Settings, Size
 from gateway.core.schema_hints import at_least_one
@@ -88,6 +89,11 @@ class GatewaySection(Settings):
         None,
         description="The secret that signs X-Gateway-Explain; left out: no live request is explained.",
     )
+    on_invalid: Literal["reject", "partial"] = Field(
+        "reject",
+        description="What becomes of a table with broken routes: it is refused, or served with 503 in their place.",
+    )
+    watch: Watch | None = Field(None, description="Going back by itself where the changed routes fail.")
 
 
 class IdentitySection(Settings):

@@ -120,6 +120,14 @@ class OfflineServices:
         found: T = self._shared[key]
         return found
 
+    def lasting(self, key: object, build: Callable[[], T]) -> T:
+        """As `shared`: there is no next table here."""
+        return self.shared(("lasting", key), build)
+
+    def is_in_force(self) -> bool:
+        """Nothing is served while a table is checked."""
+        return False
+
     async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
         """Nothing is fetched while a table is checked."""
         raise OSError("no network while a table is checked")

@@ -16,6 +16,38 @@ TargetRewrite = Callable[[Exchange], str]
 PathRewrite = Callable[[str], str]
 
 
+class Uses:
+    """How many exchanges a snapshot serves: counted by the pipeline, since a table that was replaced is closed with its
+    last one. on_last: called once, when `end` was and none is left.
+    """
+
+    __slots__ = ("_on_last", "count")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._on_last: Callable[[], None] | None = None
+
+    def leave(self) -> None:
+        """An exchange that was counted has ended."""
+        self.count -= 1
+        if not self.count and self._on_last is not None:
+            self._finish()
+
+    def end(self, on_last: Callable[[], None]) -> None:
+        """No further exchange will be counted."""
+        self._on_last = on_last
+        if not self.count:
+            self._finish()
+
+    def _finish(self) -> None:
+        on_last, self._on_last = self._on_last, None
+        if on_last is not None:
+            on_last()
+
+    def __repr__(self) -> str:
+        return f"<Uses {self.count}{' and no more' if self._on_last is not None else ''}>"
+
+
 @dataclass(frozen=True)
 class Unwinding:
     """What runs on the way back, last plugin first, once a given number of plugins were entered."""
@@ -33,7 +65,7 @@ class CompiledRoute:
     answers or raises; unwinding[-1] is for the exchange that went all the way. call: to the upstream, through every
     `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
     location: its way back, for a reply's Location. retry: None is never. Times are seconds, None is no limit; body_max
-    is bytes. position is `file:line:column`.
+    is bytes. position is `file:line:column`. uses: of its snapshot.
     """
 
     info: RouteInfo
@@ -49,13 +81,24 @@ class CompiledRoute:
     plugins: tuple[Plugin, ...]
     location: PathRewrite | None = None
     retry: Retry | None = None
+    uses: Uses = field(default_factory=Uses)
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A route that is broken in a table with `on_invalid: partial`, and why."""
+
+    route: str
+    position: str
+    problems: tuple[Problem, ...]
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """version: a digest of every file that the table was made of. fallback: runs the EDGE plugins of `defaults` for
     requests that no route serves, so that a 404 carries CORS headers as well. plugins:
-    every one that was built, to be closed with it. config: the table as data, without secrets.
+    every one that was built, to be closed with it. config: the table as data, without secrets. uses: the exchanges
+    that it serves. quarantined: the routes that answer 503, for they are broken.
     """
 
     version: str
@@ -66,3 +109,5 @@ class Snapshot:
     warnings: tuple[Problem, ...]
     plugins: tuple[Plugin, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
+    uses: Uses = field(default_factory=Uses)
+    quarantined: tuple[Quarantined, ...] = ()

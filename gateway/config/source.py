@@ -53,6 +53,8 @@ class Source:
 
     def __init__(self, path: str, environ: Mapping[str, str], read_file: ReadFile, find_files: FindFiles) -> None:
         self.files: dict[str, str] = {}
+        self.parts: list[str] = []
+        """The files of the table itself: this one and those that it includes."""
         self.problems: list[Problem] = []
         self.is_whole = True
         """False where a file could not be read: what then seems to be missing may stand there."""
@@ -90,6 +92,7 @@ class Source:
             self._add(Problem.at(place, "missing_file", f"{path}: {reason(error)}"))
             self.is_whole = False
             return None
+        self.parts.append(path)
         count = len(self.problems)
         node = read_tree(text, path, self._add, self.references.expand)
         if node is None and len(self.problems) > count:

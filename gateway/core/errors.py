@@ -151,4 +151,7 @@ UPSTREAM_BUSY = _kind(
 
 # The gateway itself
 INTERNAL_ERROR = _kind("internal_error", 500, "Something went wrong here", _GATEWAY, "proxy_internal_error")
+ROUTE_QUARANTINED = _kind(
+    "route_quarantined", 503, "The route is broken and not served now", _GATEWAY, "proxy_configuration_error"
+)
 OVERLOADED = _kind("overloaded", 503, "Too many connections", _GATEWAY, "connection_limit_reached")

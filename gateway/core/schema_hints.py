@@ -9,7 +9,7 @@ from pydantic import Field
 from pydantic.config import JsonDict
 
 _TOKEN = "[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110 section 5.6.2
-_LITERAL = r"(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()+,=:@-]|%(?:2[0-9A-F]|[013-9A-F][0-9A-F]))+"
+_LITERAL = r"(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()+,=:@-]|%(?:2[0235]|3[BCEF]|5[BDE]|60|7[BCD]))+"
 _PARAMETER = r"\{[a-z_][a-z0-9_]*(?::int)?\}"
 HEADER_NAME = f"^{_TOKEN}$"
 PATTERN = rf"^(?:/|(?:/(?:{_LITERAL}|{_PARAMETER}))*/\*|(?:/(?:{_LITERAL}|{_PARAMETER}))+)$"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway.config.load import load_table
+from gateway.config.load import read_table
 from gateway.config.settings import TableSources
 from gateway.config.source import from_memory
 from gateway.explain.explanation import RequestInvalid, explain, read_request
@@ -48,6 +48,6 @@ class LiveTable:
         rehearsal = self._rehearsal
         if rehearsal is None or self._sources is not sources:
             read_file, find_files = from_memory(sources.files)
-            rehearsal = Rehearsal(load_table(sources.path, read_file=read_file, find_files=find_files))
+            rehearsal = Rehearsal(read_table(sources.path, read_file=read_file, find_files=find_files))
             self._rehearsal, self._sources = rehearsal, sources
         return asyncio.run(explain(rehearsal, request))

@@ -13,9 +13,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.config.compile import compile_snapshot
 from gateway.config.load import LoadedTable
 from gateway.config.offline import NothingKept, OfflineServices
+from gateway.config.partial import admit
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.table_test import Caller
 from gateway.core.client_address import TrustedProxies, client_address
@@ -77,7 +77,7 @@ class Rehearsal:
         self._ids = IdSource()
         self._trusted = TrustedProxies(loaded.table.gateway.trusted_proxies)
         self.loaded = loaded
-        self.snapshot: Snapshot = compile_snapshot(
+        self.snapshot: Snapshot = admit(
             loaded, lambda plugin: _Services(loaded, plugin, now_s, lambda exchange: self._handle(exchange)), _send
         )
 

@@ -19,7 +19,8 @@ T = TypeVar("T")
 
 def run_table_tests(loaded: LoadedTable) -> list[Problem]:
     """Run every test of a table without a network, a store or a socket. Returns a problem for each expectation that
-    does not come true, at the place of its test; none for a table without tests.
+    does not come true, at the place of its test; none for a table without tests. Of a route that is
+    quarantined nothing is expected.
 
     For `gateway check` and before a reload. Needs no event loop, and may be called where one runs: it then takes a
     thread of its own, so call it from a thread where the loop has clients to serve. Raises TableInvalid where the
@@ -64,6 +65,9 @@ def request_of(test: TableTest) -> Request:
 
 async def _run(rehearsal: Rehearsal, index: int, test: TableTest) -> list[Problem]:
     outcome = await rehearsal.run(request_of(test))
+    quarantined = {entry.route for entry in rehearsal.snapshot.quarantined}
+    if test.expect.route in quarantined or (outcome.route is not None and outcome.route.info.id in quarantined):
+        return []
     place = locate(rehearsal.loaded.root, ("tests", index)).place
     method, target = test.request
     who = "" if test.as_ is None else f" as {test.as_.tenant or test.as_.user or 'somebody'}"

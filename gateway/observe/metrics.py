@@ -28,6 +28,11 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_workers (gauge), gateway_worker_restarts_total | | supervisor |
 | gateway_config_info (gauge, always 1) | version | supervisor |
 | gateway_config_last_reload_successful (gauge, 1 or 0) | | supervisor |
+| gateway_config_last_reload_timestamp_seconds (gauge) | | supervisor |
+| gateway_config_reloads_total | result | supervisor |
+| gateway_config_rollbacks_total (by `watch`) | | supervisor |
+| gateway_routes_quarantined (gauge, 1 or 0) | route | supervisor |
+| gateway_config_tables (gauge, of all workers) | | the workers |
 | gateway_metrics_overflow_total | | `WorkerMetrics` |
 
 Route is "-" where none matched; method is "other" where it is none of the nine of RFC 9110 section 9 and RFC 5789.

@@ -93,6 +93,7 @@ class Pipeline:
             route = snapshot.fallback
             exchange.refusal = error
         exchange.compiled = route
+        route.uses.count += 1
         exchange.route = route.info
         if route.call == forwarder.send:
             exchange.forwarder = forwarder
@@ -150,6 +151,7 @@ class Pipeline:
                     hook(exchange)
                 except Exception:
                     _log.exception("a finish hook failed", extra={"request_id": exchange.request_id})
+            exchange.compiled.uses.leave()
         self._record(exchange)
 
     def _failed(self, exchange: Exchange, what: str) -> Reply:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -17,13 +17,18 @@ import uvloop
 from aiohttp import web
 
 from gateway.admin.app import make_admin_app
+from gateway.config.reload import CheckedTable
 from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.explain.live_table import LiveTable
 from gateway.observe.metrics import WorkerMetrics
-from gateway.observe.metrics_buffer import Buffer, create_buffer_file, map_buffer
+from gateway.observe.metrics_buffer import Buffer, map_buffer
 from gateway.observe.metrics_reader import MetricsReader
 from gateway.workers.certificate_watch import CertificateWatch
+from gateway.workers.history import History
 from gateway.workers.ports import address_text, reserve_port
+from gateway.workers.reloading import Reloading
+from gateway.workers.slot import Slot
+from gateway.workers.table_files import TableReader, watch_files
 
 WORKER_COMMAND = (sys.executable, "-m", "gateway", "worker")
 """Starts a worker; the number of the control descriptor is its last argument."""
@@ -35,16 +40,10 @@ _KILL_MARGIN_S = 1.0
 _LOOK_AT_CERTIFICATES_EVERY_S = 2.0
 _PURGE_TIMEOUT_S = 5.0
 _REPORT_TIMEOUT_S = 1.0
+_PREPARE_TIMEOUT_S = 30.0
+_SWAP_TIMEOUT_S = 5.0
 
 _log = logging.getLogger("gateway.workers")
-
-
-@dataclass(frozen=True, slots=True)
-class TableDescription:
-    """What the admin listener shows of the table: a row a route, and the table as data without secrets."""
-
-    routes: Sequence[Mapping[str, object]]
-    config: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +65,20 @@ class Listening:
 
 def run_supervisor(
     settings: ServeSettings,
-    sources: TableSources,
-    description: TableDescription,
+    table: CheckedTable,
+    files: TableReader,
+    history: History,
     *,
     announce: Callable[[Listening], None],
     command: Sequence[str] = WORKER_COMMAND,
 ) -> int:
-    """Serve until SIGTERM or SIGINT; a second one ends the drain. announce: called once all workers are ready.
+    """Serve until SIGTERM or SIGINT; a second one ends the drain. announce: called once all workers are ready. files:
+    where the table comes from, and its successors.
 
     Returns the exit code: 0, 1 where a worker cannot start, 2 where an address cannot be had; the reason is then one
     line on standard error.
     """
-    return uvloop.run(_Supervisor(settings, sources, description, announce, command).run())
+    return uvloop.run(_Supervisor(settings, table, files, history, announce, command).run())
 
 
 def next_backoff_s(previous_s: float, lived_s: float) -> float:
@@ -95,52 +96,32 @@ class _StartFailedError(Exception):
         self.exit_code = exit_code
 
 
-class _Slot:
-    """The place of one worker, which successive processes take. Its metrics outlive them."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.descriptor = create_buffer_file()
-        self.memory = map_buffer(self.descriptor)
-        self.process: asyncio.subprocess.Process | None = None
-        self.control: asyncio.StreamWriter | None = None
-        self.is_ready = False
-        # What its worker was told to serve.
-        self.tls: TlsSettings | None = None
-
-    def tell(self, message: Mapping[str, object]) -> None:
-        if self.control is not None:
-            self.control.write(json.dumps(message).encode() + b"\n")
-
-    def __repr__(self) -> str:
-        process = "no process" if self.process is None else f"process {self.process.pid}"
-        return f"<worker {self.number} {process} {'ready' if self.is_ready else 'not ready'}>"
-
-
 class _Supervisor:
     """Implements `AdminView`."""
 
     def __init__(
         self,
         settings: ServeSettings,
-        sources: TableSources,
-        description: TableDescription,
+        table: CheckedTable,
+        files: TableReader,
+        history: History,
         announce: Callable[[Listening], None],
         command: Sequence[str],
     ) -> None:
         self._settings = settings
-        self._sources = sources
         self._live_table = LiveTable()
-        self._description = description
+        self._files = files
         self._announce = announce
         self._command = command
-        self._slots = [_Slot(number) for number in range(settings.workers)]
+        self._slots = [Slot(number) for number in range(settings.workers)]
         own_memory = map_buffer()
         self._metrics = WorkerMetrics(own_memory)
         self._reader = MetricsReader([own_memory, *(slot.memory for slot in self._slots)])
         self._ready_workers = self._metrics.gauge("gateway_workers", "Workers that accept connections.")
         self._restarts = self._metrics.counter("gateway_worker_restarts", "Workers started in place of dead ones.")
+        self.reloading = Reloading(table, files, self._change_table, history, self._metrics, self._reader.samples)
         self._is_started = False
+        self._background: set[asyncio.Task[object]] = set()
         self._purges: dict[int, asyncio.Future[str]] = {}
         self._next_purge = 0
         self._reports: dict[int, asyncio.Future[list[Mapping[str, Any]]]] = {}
@@ -160,16 +141,23 @@ class _Supervisor:
         return self._reader.text()
 
     def routes(self) -> Sequence[Mapping[str, object]]:
-        return self._description.routes
+        return self.reloading.table.routes
 
     def config(self) -> Mapping[str, object]:
-        return self._description.config
+        return {**self.reloading.table.config, "status": self.reloading.status()}
+
+    async def reload(self, *, is_dry_run: bool, is_forced: bool) -> Mapping[str, Any]:
+        outcome = await self.reloading.reload("POST /reload", is_dry_run=is_dry_run, is_forced=is_forced)
+        return outcome.as_dict()
+
+    async def rollback(self, version: str | None) -> Mapping[str, Any]:
+        return (await self.reloading.rollback(version)).as_dict()
 
     def samples(self, name: str) -> Sequence[tuple[Mapping[str, str], float]]:
         return self._reader.samples(name)
 
     async def explain(self, query: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
-        return await self._live_table.explain(self._sources, query)
+        return await self._live_table.explain(self.reloading.table.sources, query)
 
     async def purge(self, purge: Mapping[str, Any]) -> str:
         """One worker carries it out and tells the store, which tells all; without a shared one, it tells us."""
@@ -202,7 +190,7 @@ class _Supervisor:
         told = [waiter.result() for waiter in asked.values() if waiter.done()]
         return told, len(self._slots) - len(told)
 
-    def _pass_on(self, sender: _Slot, purge: Mapping[str, Any]) -> None:
+    def _pass_on(self, sender: Slot, purge: Mapping[str, Any]) -> None:
         for slot in self._slots:
             if slot is not sender:
                 slot.tell({"purge": purge})
@@ -211,6 +199,7 @@ class _Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, lambda: self._spawn(self.reloading.reload("SIGHUP")))
         try:
             with _listening_on(self._settings.host, self._settings.port):
                 held = reserve_port(self._settings.host, self._settings.port)
@@ -246,8 +235,13 @@ class _Supervisor:
                 self._announce(
                     Listening(settings.host, settings.port, settings.admin_host, admin_port, settings.workers, scheme)
                 )
+                self._spawn(watch_files(self._files.footprint, self._on_change))
             await self._stopping.wait()
         finally:
+            for task in self._background:
+                task.cancel()
+            await asyncio.gather(*self._background, return_exceptions=True)
+            await self.reloading.close()
             if watch is not None:
                 watch.cancel()
             await self._drain(keepers)
@@ -264,7 +258,7 @@ class _Supervisor:
                 for slot in self._slots:
                     self._tell_certificates(slot)
 
-    def _tell_certificates(self, slot: _Slot) -> None:
+    def _tell_certificates(self, slot: Slot) -> None:
         tls = self._settings.tls
         if slot.is_ready and tls is not None and slot.tls is not tls:
             slot.tls = tls
@@ -282,9 +276,9 @@ class _Supervisor:
             if keeper.done():
                 keeper.result()
         self._is_started = True
-        self._metrics.gauge("gateway_config_last_reload_successful", "Whether the last (re)load succeeded.").set(1)
+        self.reloading.started()
 
-    async def _keep(self, slot: _Slot) -> None:
+    async def _keep(self, slot: Slot) -> None:
         """Keep a worker in the slot until the gateway stops. Raises _StartFailedError at the first start."""
         loop = asyncio.get_running_loop()
         backoff_s = 0.0
@@ -306,7 +300,7 @@ class _Supervisor:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), backoff_s)
 
-    async def _live(self, slot: _Slot) -> str:
+    async def _live(self, slot: Slot) -> str:
         """The life of one worker process. Returns how it ended."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -319,7 +313,7 @@ class _Supervisor:
                 start_new_session=True,
             )
         reader, slot.control = await asyncio.open_unix_connection(sock=ours)
-        sources = {"path": self._sources.path, "files": dict(self._sources.files)}
+        sources = _as_json(self.reloading.table.sources)
         slot.tls = self._settings.tls
         slot.tell(
             {"start": {"settings": asdict(self._settings), "sources": sources, "metrics_descriptor": slot.descriptor}}
@@ -331,8 +325,13 @@ class _Supervisor:
             async for line in reader:
                 message = json.loads(line)
                 failure = message.get("failed", failure)
-                if "ready" in message:
-                    self._on_ready(slot, message["ready"])
+                if "built" in message:
+                    slot.version = message["built"]
+                    self._spawn(self._let_serve(slot))
+                elif "done" in message:
+                    slot.answer(message["done"], message["failure"])
+                elif "ready" in message:
+                    self._on_ready(slot)
                 elif "purge" in message:
                     self._pass_on(slot, message["purge"])
                 elif "seen" in message:
@@ -341,23 +340,82 @@ class _Supervisor:
                 elif "purged" in message and (waiter := self._purges.get(message["purged"])) and not waiter.done():
                     waiter.set_result(message["failure"])
         exit_code = await process.wait()
-        slot.process = None
         slot.control.close()
-        slot.control = None
-        slot.is_ready = False
+        slot.end()
         self._count_ready()
         if failure:
             return f"failed: {failure}"
         return f"was ended by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"ended with code {exit_code}"
 
-    def _on_ready(self, slot: _Slot, version: str) -> None:
+    def _on_ready(self, slot: Slot) -> None:
         slot.is_ready = True
         self._count_ready()
         # They may have changed while it started.
         self._tell_certificates(slot)
-        self._metrics.gauge("gateway_config_info", "The version of the route table.", version=version).set(1)
         if all(each.is_ready for each in self._slots):
             self._all_ready.set()
+
+    async def _let_serve(self, slot: Slot) -> None:
+        """A worker is built. The table may have changed while it was: then it gets the new one before any request."""
+        control = slot.control
+        async with self.reloading.lock:
+            table = self.reloading.table
+            if slot.control is not control:
+                return
+            if slot.version != table.version:
+                failure = await self._change_slots([slot], table.sources, table.version)
+                if failure and slot.control is control and slot.process is not None:
+                    _log.warning("worker %d cannot take the table that is served: %s", slot.number, failure)
+                    with suppress(ProcessLookupError):
+                        slot.process.kill()
+                    return
+            slot.tell({"serve": True})
+
+    async def _change_table(self, sources: TableSources, version: str) -> str:
+        """Give all workers this table, or none of them (`Reloading.change`)."""
+        return await self._change_slots([slot for slot in self._slots if slot.version], sources, version)
+
+    async def _change_slots(self, slots: Sequence[Slot], sources: TableSources, version: str) -> str:
+        prepare = {"prepare": _as_json(sources)}
+        prepared: list[tuple[Slot, asyncio.StreamWriter | None]] = []
+        # One after the other, so that the others have the processors for their clients meanwhile. The successor of a
+        # worker that has ended by then gets the new table when it is built.
+        for slot in slots:
+            if slot.version:
+                prepared.append((slot, slot.control))
+                if failure := await slot.ask(prepare, _PREPARE_TIMEOUT_S):
+                    same = [slot for slot, control in prepared if slot.version and slot.control is control]
+                    await asyncio.gather(*(slot.ask({"abandon": True}, _SWAP_TIMEOUT_S) for slot in same))
+                    return failure
+        # From here on there is no way back: a worker that cannot even do this is replaced, by one with the new table.
+        same = [slot for slot, control in prepared if slot.version and slot.control is control]
+        for slot in same:
+            slot.version = version
+        for failure in await asyncio.gather(*(self._swap(slot) for slot in same)):
+            if failure:
+                _log.warning("%s: it has prepared the table but does not serve it, and is replaced", failure)
+        return ""
+
+    async def _swap(self, slot: Slot) -> str:
+        process = slot.process
+        failure = await slot.ask({"swap": True}, _SWAP_TIMEOUT_S)
+        if failure and process is not None and process is slot.process:
+            with suppress(ProcessLookupError):
+                process.kill()
+        return failure
+
+    async def _on_change(self) -> None:
+        await self.reloading.reload("the files changed")
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._on_done)
+
+    def _on_done(self, task: asyncio.Task[object]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("work of the supervisor failed", exc_info=error)
 
     def _count_ready(self) -> None:
         self._ready_workers.set(sum(slot.is_ready for slot in self._slots))
@@ -381,6 +439,10 @@ class _Supervisor:
                 with suppress(ProcessLookupError):
                     slot.process.kill()
         await ended
+
+
+def _as_json(sources: TableSources) -> dict[str, object]:
+    return {"path": sources.path, "files": dict(sources.files)}
 
 
 @contextmanager

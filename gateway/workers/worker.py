@@ -16,25 +16,38 @@ from gateway.config.settings import ServeSettings, TableSources, TlsSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
 from gateway.proxy.tls_listener import report_unraisable
-from gateway.workers.heap import keep_freed_memory
+from gateway.workers.heap import keep_collections_short, keep_freed_memory
 from gateway.workers.ports import bind_shared
 
 _MESSAGE_MAX_BYTES = 256 << 20
 _DRAIN_MARGIN_S = 0.5
+# Of a text: far below what a line of the other direction may have.
+_FAILURE_MAX = 2000
 
 _log = logging.getLogger("gateway.workers")
 
 
 class RunningGateway(Protocol):
-    """What `app.py` builds in a worker: everything ready, nothing accepted yet. version: of its snapshot."""
+    """What `app.py` builds in a worker: everything ready, nothing accepted yet."""
 
-    version: str
+    @property
+    def version(self) -> str:
+        """Of the table that it serves."""
 
     async def start(self, sock: socket.socket) -> None:
         """Accept connections. sock: bound, not listening; listen with `settings.LISTEN_BACKLOG`."""
 
     def renew_certificates(self, tls: TlsSettings) -> None:
         """Serve these from the next handshake on."""
+
+    async def prepare(self, sources: TableSources) -> str:
+        """Build another table beside the one that is served. Returns why that cannot be, "" where it can be swapped."""
+
+    def swap(self) -> None:
+        """Serve what was prepared, from the next exchange on."""
+
+    async def abandon(self) -> None:
+        """Forget what was prepared, if anything was."""
 
     async def drain(self, timeout_s: float) -> None:
         """Stop accepting, close idle connections, let exchanges end within timeout_s, close everything."""
@@ -64,6 +77,16 @@ def run_worker(control_descriptor: int, build: Build) -> int:
     return uvloop.run(_work(socket.socket(fileno=control_descriptor), build))
 
 
+class _Up:
+    """A worker on its way up. gateway: once it is built. may_serve: set once the supervisor has seen that it is built
+    from the table that all others serve.
+    """
+
+    def __init__(self) -> None:
+        self.gateway: RunningGateway | None = None
+        self.may_serve = asyncio.Event()
+
+
 async def _work(control: socket.socket, build: Build) -> int:
     reader, writer = await asyncio.open_unix_connection(sock=control, limit=_MESSAGE_MAX_BYTES)
     line = await reader.readline()
@@ -71,8 +94,9 @@ async def _work(control: socket.socket, build: Build) -> int:
         return 0
     start = json.loads(line)["start"]
     settings = ServeSettings.from_json(start["settings"])
-    up: asyncio.Task[RunningGateway] = asyncio.create_task(_bring_up(settings, start, build, writer))
-    told = asyncio.create_task(_until_told(reader, writer, up, settings.drain_s))
+    state = _Up()
+    up: asyncio.Task[RunningGateway] = asyncio.create_task(_bring_up(settings, start, build, writer, state))
+    told = asyncio.create_task(_until_told(reader, writer, state, settings.drain_s))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.cancel)
     waited: list[asyncio.Task[Any]] = [told, up]
     await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -97,7 +121,7 @@ async def _work(control: socket.socket, build: Build) -> int:
 
 
 async def _bring_up(
-    settings: ServeSettings, start: Mapping[str, Any], build: Build, writer: asyncio.StreamWriter
+    settings: ServeSettings, start: Mapping[str, Any], build: Build, writer: asyncio.StreamWriter, state: _Up
 ) -> RunningGateway:
     metrics = WorkerMetrics(map_buffer(start["metrics_descriptor"]))
 
@@ -105,26 +129,31 @@ async def _bring_up(
         # Not drained: purges are few and small, and the supervisor always reads.
         writer.write(_line({"purge": purge}))
 
-    gateway = await build(settings, TableSources(**start["sources"]), metrics, tell)
+    gateway = state.gateway = await build(settings, TableSources(**start["sources"]), metrics, tell)
+    await _send(writer, {"built": gateway.version})
+    await state.may_serve.wait()
+    keep_collections_short()
     await gateway.start(bind_shared(settings.host, settings.port))
     return gateway
 
 
 async def _until_told(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, up: asyncio.Task[RunningGateway], default_s: float
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: _Up, default_s: float
 ) -> float:
     """Until the supervisor says drain, or is gone. Returns how many seconds the drain may take."""
-    purging: set[asyncio.Task[None]] = set()
+    asked: set[asyncio.Task[None]] = set()
     with suppress(ConnectionError):
         async for line in reader:
             message = json.loads(line)
             if "drain" in message:
                 return float(message["drain"])
-            if not up.done() or up.cancelled() or up.exception() is not None:
-                # One that is not up yet keeps nothing that could be purged, and gets its certificates when it starts.
+            gateway = state.gateway
+            if gateway is None:
+                # One that is not built yet keeps nothing that could be purged, and gets its certificates when it is.
                 continue
-            gateway = up.result()
-            if "tls" in message:
+            if "serve" in message:
+                state.may_serve.set()
+            elif "tls" in message:
                 gateway.renew_certificates(TlsSettings.from_json(message["tls"]))
             elif "upstreams" in message:
                 writer.write(_line({"seen": message["upstreams"], "upstreams": list(gateway.upstreams())}))
@@ -133,9 +162,29 @@ async def _until_told(
                     gateway.hear(message["purge"])
                     continue
                 task = asyncio.create_task(_purge(gateway, writer, message))
-                purging.add(task)
-                task.add_done_callback(purging.discard)
+                asked.add(task)
+                task.add_done_callback(asked.discard)
+            elif "number" in message:
+                task = asyncio.create_task(_change_table(gateway, writer, message))
+                asked.add(task)
+                task.add_done_callback(asked.discard)
     return default_s
+
+
+async def _change_table(gateway: RunningGateway, writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:
+    """The supervisor's "prepare", "swap" or "abandon", and the answer."""
+    failure = ""
+    try:
+        if "prepare" in message:
+            failure = await gateway.prepare(TableSources(**message["prepare"]))
+        elif "swap" in message:
+            gateway.swap()
+        else:
+            await gateway.abandon()
+    except Exception as error:
+        _log.exception("the table cannot be changed")
+        failure = f"{type(error).__name__}: {error}"
+    await _send(writer, {"done": message["number"], "failure": failure[:_FAILURE_MAX]})
 
 
 async def _purge(gateway: RunningGateway, writer: asyncio.StreamWriter, message: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from tests.support.origin import Received, answer, deaf_endpoint, greeting_endpo
 TABLE = """
 version: 1
 plugins: [tests.support.faulty_plugin]
-gateway: {store: "${env:STORE:-memory://}", limits: {header_timeout: 250ms, max_connections: 2}}
+gateway: {on_invalid: partial, store: "${env:STORE:-memory://}", limits: {header_timeout: 250ms, max_connections: 2}}
 auth:
   test: {jwt: {algorithms: [HS256], secret: "${env:SECRET}", issuer: me, audience: api}}
   several: {jwt: {algorithms: [HS256], keys: [{kid: one, algorithm: HS256, secret: "${env:SECRET}"}]}}
@@ -57,6 +57,7 @@ routes:
 - {id: stranger, match: "/stranger", to: stranger}
 - {id: plain, match: "/plain", to: plain}
 - {id: faulty, match: "/faulty", to: origin, faulty: on_request}
+- {id: broken, match: "/broken", to: nowhere}
 """
 
 
@@ -199,6 +200,7 @@ SCENARIOS: dict[str, Scenario] = {
     "upstream_timeout": lambda r: with_script(r, silent),
     "upstream_busy": busy,
     "internal_error": lambda r: r.exchange("GET", "/faulty"),
+    "route_quarantined": lambda r: r.exchange("GET", "/broken"),
     "overloaded": too_many_connections,
 }
 

@@ -37,7 +37,9 @@ class LentMetrics:
 
 
 class LentServices:
-    """now_s: the wall clock and the monotonic one, moved by the test. documents: url -> bytes or an error to raise."""
+    """now_s: the wall clock and the monotonic one, moved by the test. documents: url -> bytes or an error to raise.
+    last: what lasts; give it to the services of the next table.
+    """
 
     def __init__(self, section: Any = None, identity: IdentityClaims | None = None) -> None:
         self.section = section
@@ -56,6 +58,8 @@ class LentServices:
         self.worker_count = 4
         self.documents: dict[str, bytes | Exception] = {}
         self.fetched: list[str] = []
+        self.in_force = True
+        self.last: dict[object, Any] = {}
         self._shared: dict[object, Any] = {}
 
     def now(self) -> float:
@@ -71,6 +75,14 @@ class LentServices:
         if key not in self._shared:
             self._shared[key] = build()
         return self._shared[key]
+
+    def lasting(self, key: object, build: Callable[[], Any]) -> Any:
+        if key not in self.last:
+            self.last[key] = build()
+        return self.last[key]
+
+    def is_in_force(self) -> bool:
+        return self.in_force
 
     async def fetch(self, url: str, *, timeout_s: float, size_max: int) -> bytes:
         self.fetched.append(url)

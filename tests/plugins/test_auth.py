@@ -381,3 +381,24 @@ def test_a_profile_that_says_too_little_or_too_much_is_an_error_at_load(profile:
 def test_settings_do_not_show_secrets() -> None:
     section = TypeAdapter(Auth.Section).validate_python({"main": {"jwt": {"algorithms": ["HS256"], "secret": SECRET}}})
     assert SECRET not in repr(section)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_same"),
+    [
+        ({}, True),
+        ({"leeway": "1s"}, False),
+        ({"secret": SECRET[::-1]}, False),
+        ({"algorithms": ["HS256", "HS384"], "secret": SECRET * 2}, False),
+    ],
+)
+def test_remembered_tokens_last_as_long_as_their_profile_is_the_same(changed: dict[str, Any], is_same: bool) -> None:
+    services, following = LentServices(), LentServices()
+    plugin_of(services, secret=SECRET).on_request(exchange_of(bearer(token_of())))
+    following.last = services.last
+    after = plugin_of(following, **{"secret": SECRET, **changed})
+    assert (len(after._remembered) == 1) == is_same
+    # Who the caller is hangs on the claims as well.
+    other = LentServices(identity=IdentityClaims(tenant="org"))
+    other.last = services.last
+    assert not plugin_of(other, secret=SECRET)._remembered

@@ -10,7 +10,7 @@ from gateway.core.headers import Headers
 from gateway.core.identity import Identity
 from gateway.plugin_api import Exchange, Reply
 from plugins import cache_warming
-from plugins.cache_warming import AT_ONCE, WAITING_MAX, Warming, WarmSettings
+from plugins.cache_warming import AT_ONCE, WAITING_MAX, Seen, Warming, WarmSettings
 from tests.plugins.lent_services import LentServices
 
 
@@ -66,7 +66,7 @@ def of(tenant: str | None, **fields: str) -> Exchange:
 
 
 def warming(services: Services, *paths: str, is_public: bool = False, **more: Any) -> Warming:
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings(paths=paths or ("/a", "/b"), **more), is_public=is_public)
     return made
 
@@ -157,7 +157,7 @@ async def test_every_so_often_for_the_tenants_that_are_there(
             await real(0)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings.model_validate({"paths": ["/a"], "every": "10m"}), is_public=False)
     made.see(of("acme"))
     await settled()
@@ -182,7 +182,7 @@ async def test_for_all_it_is_asked_as_nobody_for_each_host(services: Services, m
             await real(0)
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
-    made = Warming(services)  # type: ignore[arg-type]
+    made = Warming(services, Seen())  # type: ignore[arg-type]
     made.add(WarmSettings.model_validate({"paths": ["/a"], "every": "10m"}), is_public=True)
     made.see(of("acme", authorization="Bearer t", cookie="c", accept="*/*"))
     await settled()
@@ -192,3 +192,50 @@ async def test_for_all_it_is_asked_as_nobody_for_each_host(services: Services, m
     assert services.targets == ["/a"]
     assert services.asked[0].headers.lines == [(b"accept", b"*/*")]
     assert services.asked[0].authority == "api.example"
+
+
+async def test_after_a_change_of_the_table_nobody_has_come_back_and_the_old_one_asks_no_more(
+    services: Services,
+) -> None:
+    seen = Seen()
+    old = Warming(services, seen)  # type: ignore[arg-type]
+    old.add(WarmSettings(paths=("/a",)), is_public=False)
+    request = of("acme")
+    request.compiled = object()
+    old.see(request)
+    await settled()
+    assert services.targets == ["/a"]
+    new = Warming(services, seen)  # type: ignore[arg-type]
+    new.add(WarmSettings(paths=("/a",)), is_public=False)
+    services.now_s += 2
+    new.see(of("acme"))
+    await settled()
+    assert services.targets == ["/a"]
+    # What is remembered would else keep the old table from being forgotten.
+    assert [exchange.compiled for _, exchange in seen.tenants.values()] == [None]
+    assert repr(seen) == "<Seen 1 tenants, 1 hosts>"
+
+
+@pytest.mark.parametrize("is_in_force", [True, False])
+async def test_only_the_table_in_force_asks_every_so_often(
+    services: Services, monkeypatch: pytest.MonkeyPatch, is_in_force: bool
+) -> None:
+    rounds = 0
+
+    async def rest(seconds: float, real: Callable[..., Any] = asyncio.sleep) -> None:
+        nonlocal rounds
+        if seconds == 60.0:
+            rounds += 1
+            if rounds > 3:
+                await asyncio.Event().wait()
+        await real(0)
+
+    services.in_force = is_in_force
+    monkeypatch.setattr(asyncio, "sleep", rest)
+    made = warming(services, "/a", every="60s")
+    made.see(of("acme"))
+    while rounds < 4:
+        await rest(0)
+    await settled()
+    # Once because it came, and then with each round.
+    assert (len(services.asked) > 1) == is_in_force

@@ -16,7 +16,7 @@ from typing import Any
 import jwt
 
 from gateway.app import ServingGateway
-from gateway.config.load import load_table
+from gateway.config.load import read_table
 from gateway.config.settings import ServeSettings
 from gateway.observe.metrics import WorkerMetrics
 from gateway.observe.metrics_buffer import map_buffer
@@ -97,7 +97,7 @@ async def running_gateway(
         log_path = Path(folder) / "access.log"
         log_path.touch()
         memory = map_buffer()
-        loaded = load_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
+        loaded = read_table(str(table), environ={"SECRET": SECRET, **(environ or {})})
         serving = ServingGateway(
             ServeSettings(config=str(table), access_log=str(log_path), **{"lane": default_lane, **settings}),
             loaded,
@@ -113,24 +113,37 @@ async def running_gateway(
 
 
 class Process:
-    """A `gateway serve` of its own. port, admin_port: where it listens. errors: what it says on standard error."""
+    """A `gateway serve` of its own. port, admin_port: where it listens. table: its file. errors: its standard error."""
 
-    def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, port: int, admin_port: int, table: Path) -> None:
         self.process = process
         self.errors: list[str] = []
         self.port = port
         self.admin_port = admin_port
+        self.table = table
 
     def terminate(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    async def admin(self, path: str) -> tuple[int, str]:
-        """Status and body of the operators' listener."""
+    async def admin(self, path: str, method: str = "GET", more: str = "") -> tuple[int, str]:
+        """Status and body of the operators' listener. more: header lines."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.admin_port)
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n{more}\r\n".encode())
         head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         writer.close()
         return int(head.split(b" ")[1]), body.decode()
+
+    async def reload(self, text: str | None = None, query: str = "") -> tuple[int, dict[str, Any]]:
+        """POST /reload, after the table has been written anew where text says so."""
+        if text is not None:
+            self.table.write_text(text)
+        status, body = await self.admin(f"/reload{query}", "POST")
+        return status, json.loads(body)
+
+    async def status(self) -> dict[str, Any]:
+        """What `/config` says of the table in force."""
+        found: dict[str, Any] = json.loads((await self.admin("/config"))[1])["status"]
+        return found
 
     async def metric(self, name: str, **labels: str) -> float:
         return metric((await self.admin("/metrics"))[1], name, **labels)
@@ -166,7 +179,7 @@ async def gateway_process(
             said += line
             assert line, said.decode()
         listen, admin, _ = line.decode().split(", ")
-        running = Process(process, int(listen.rpartition(":")[2]), int(admin.rpartition(":")[2]))
+        running = Process(process, int(listen.rpartition(":")[2]), int(admin.rpartition(":")[2]), table)
         rest = asyncio.create_task(_listen_to(process.stderr, running.errors))
         try:
             yield running

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gateway.app import Background, Services
+from gateway.app import Services
 from gateway.config.compile import compile_snapshot
 from gateway.config.load import LoadedTable, load_table
 from gateway.core.headers import Headers
 from gateway.core.kept_replies import Purge
+from gateway.generation import Background, Lasting, Lent
 from gateway.observe.metrics import WorkerMetrics
 from gateway.plugin_api import Exchange, Plugin, Reply
 from gateway.proxy.forward import Forwarder
@@ -66,7 +67,8 @@ class Worker:
         )
         self._background = Background(self._refetch)
         self._limits = MemoryLimits(lambda: int(self.now_s * 1000))
-        self._closers: list[Any] = []
+        self._lent = Lent(self._background, Lasting())
+        self._lent.is_in_force = True
         snapshot = compile_snapshot(loaded, lambda plugin: self._services(loaded, plugin), upstream)
         self.plugins = {(route.info.id, plugin.name): plugin for route in snapshot.routes for plugin in route.plugins}
         self._pipeline = Pipeline(Current(snapshot, Forwarder(loop, Outbox(loop))), loop, self.records.append)
@@ -130,9 +132,9 @@ class Worker:
             kept=self.kept,
             metrics=self.metrics,
             worker_count=1,
-            background=self._background,
             dispatch=self._dispatch,
-            closers=self._closers,
+            lent=self._lent,
+            owner=plugin.name,
         )
 
     async def _dispatch(self, exchange: Exchange) -> Reply:

@@ -57,7 +57,8 @@ class Client:
 
     async def ask(self) -> int:
         self._writer.write(b"who\n")
-        return int(await self._reader.readline())
+        process, self.version = (await self._reader.readline()).decode().split()
+        return int(process)
 
     async def until_closed(self) -> None:
         try:
@@ -126,7 +127,8 @@ async def test_workers_share_the_port_and_the_admin_listener_shows_them():
         assert gateway.workers == 2
         assert (await gateway.admin("/readyz"))[0] == 200
         assert json.loads((await gateway.admin("/routes"))[1])["routes"] == [{"id": "fake", "path": "/*"}]
-        assert json.loads((await gateway.admin("/config"))[1]) == {"version": 1}
+        config = json.loads((await gateway.admin("/config"))[1])
+        assert config["version"] == 1 and config["status"]["version"] == "v1"
         assert await gateway.metric("gateway_workers") == 2
         assert await gateway.metric('gateway_config_info{version="v1"}') == 1
         assert await gateway.metric("gateway_config_last_reload_successful") == 1
@@ -242,3 +244,111 @@ async def test_a_purge_of_the_operators_is_carried_out_by_one_worker_and_heard_b
                 assert reply.status == 400
         gateway.process.send_signal(signal.SIGTERM)
         assert await gateway.until_gone() == (0, "")
+
+
+def put(path, version="v2", **more):
+    path.with_suffix(".new").write_text(json.dumps({"version": version, **more}))
+    path.with_suffix(".new").replace(path)
+
+
+async def post(gateway, path):
+    url = f"http://127.0.0.1:{gateway.admin_port}{path}"
+    async with aiohttp.ClientSession() as session, session.post(url) as reply:
+        return reply.status, json.loads(await reply.text())
+
+
+async def version_of(gateway):
+    """What each of many new connections is served, so that every worker is asked."""
+    versions = set()
+    for _ in range(16):
+        async with connect(gateway) as client:
+            await client.ask()
+            versions.add(client.version)
+    return versions
+
+
+@pytest.fixture
+def next_table(tmp_path):
+    path = tmp_path / "next"
+    put(path, "v1")
+    return path
+
+
+async def test_another_table_is_prepared_by_all_before_any_serves_it(next_table):
+    async with serve(workers=3, next=str(next_table)) as gateway:
+        await gateway.until_listening()
+        async with connect(gateway) as kept:
+            process = await kept.ask()
+            put(next_table)
+            assert (await post(gateway, "/reload"))[0] == 200
+            told = [await gateway.line("") for _ in range(6)]
+            assert [line.split()[:2] for line in told] == [["preparing", "v2"]] * 3 + [["swapped", "v2"]] * 3
+            assert await version_of(gateway) == {"v2"}
+            assert (await kept.ask(), kept.version) == (process, "v2")
+        assert await gateway.metric('gateway_config_info{version="v2"}') == 1
+        assert await gateway.metric('gateway_config_reloads_total{result="swapped"}') == 1
+        put(next_table, "v3")
+        gateway.process.send_signal(signal.SIGHUP)
+        await gateway.line("swapped v3")
+        put(next_table, "v4")  # noticed
+        await gateway.line("swapped v4")
+
+
+async def test_where_one_worker_cannot_prepare_none_swaps(next_table, tmp_path):
+    async with serve(workers=3, next=str(next_table)) as gateway:
+        await gateway.until_listening()
+        put(next_table, stuck=str(tmp_path / "stuck"))
+        status, said = await post(gateway, "/reload")
+        assert (status, said["result"], said["version"]) == (503, "failed", "v1")
+        assert said["detail"].endswith("worker 1: the table is too hot")
+        assert await version_of(gateway) == {"v1"}
+        for _ in range(2):
+            await gateway.line("abandoned")
+
+
+async def test_a_table_that_kills_the_worker_that_prepares_it_is_not_served(next_table):
+    async with serve(workers=2, next=str(next_table)) as gateway:
+        await gateway.until_listening()
+        put(next_table, killer="")
+        status, said = await post(gateway, "/reload")
+        assert (status, said["detail"].partition(": ")[2]) == (503, "worker 0: it ended")
+        # The next one starts with the table that is served.
+        await gateway.line("serving ")
+        assert await version_of(gateway) == {"v1"}
+
+
+async def test_an_invalid_table_reaches_no_worker(next_table):
+    async with serve(workers=2, next=str(next_table)) as gateway:
+        await gateway.until_listening()
+        put(next_table, invalid="")
+        status, said = await post(gateway, "/reload")
+        assert (status, said["problems"][0]["text"]) == (422, "routes.yaml:1:1: oh_dear: it says so")
+        assert (await gateway.admin("/readyz"))[0] == 200
+        config = json.loads((await gateway.admin("/config"))[1])
+        assert config["status"]["version"] == "v1"
+        assert config["status"]["last_attempt"]["problems"][0]["code"] == "oh_dear"
+        assert await version_of(gateway) == {"v1"}
+        gateway.process.send_signal(signal.SIGTERM)
+        _, errors = await gateway.until_gone()
+        assert "routes.yaml:1:1: oh_dear: it says so" in errors and "Traceback" not in errors
+
+
+async def test_a_worker_that_starts_while_the_table_changes_serves_the_new_one_from_its_first_request(
+    next_table, tmp_path
+):
+    async with serve(workers=2, next=str(next_table)) as gateway:
+        await gateway.until_listening()
+        hold = tmp_path / "hold"
+        put(next_table, hold=str(hold))
+        reloading = asyncio.create_task(post(gateway, "/reload"))
+        first = int((await gateway.line("preparing v2")).split()[-1])
+        await gateway.line("held")
+        # It has prepared the table. Its successor is built from the old one, before anything is swapped.
+        os.kill(first, signal.SIGKILL)
+        successor = int((await gateway.line("built v1")).split()[-1])
+        (tmp_path / "hold.go").touch()
+        assert (await reloading)[0] == 200
+        told = [(await gateway.line("")).split() for _ in range(4)]
+        assert [words[:-1] for words in told] == [["swapped", "v2"], ["preparing", "v2"], ["held"], ["swapped", "v2"]]
+        assert int(await gateway.line("serving")) == successor
+        assert await version_of(gateway) == {"v2"}
