@@ -31,6 +31,7 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.proxy.precautions import with_precautions
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.in_flight import WorkerInFlight
@@ -349,7 +350,7 @@ class ServingGateway:
         settings = snapshot.table.upstreams[name]
         retry = route.retry
         attempts = _AttemptCounters(name, self._request_metrics)
-        return ForwardPolicy(
+        policy = ForwardPolicy(
             upstream=self._registry.upstream(
                 UpstreamShape(
                     name=name,
@@ -369,6 +370,7 @@ class ServingGateway:
             retry_ratio=retry.budget if retry is not None else 0.0,
             count_attempt=attempts.count,
         )
+        return with_precautions(policy, route, settings, self._loop, self._metrics)
 
 
 class _AttemptCounters(dict[str, Counter]):

@@ -113,6 +113,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "attempt",
         "attempts",
         "authority",
         "body",
@@ -198,6 +199,8 @@ class Exchange:
         self.deadline_s: float | None = None
         self.endpoint = ""
         self.attempts = 0
+        # The forwarder's own, of the attempt under way; None where it has nothing to remember.
+        self.attempt: Any = None
         self.upstream_s = 0.0
         self.upstream_started_s = 0.0
         self.bytes_in = 0
@@ -284,6 +287,11 @@ class InFlight(Protocol):
     def leave(self, key: str) -> None:
         """One has ended."""
 
+
+REPEATABLE = "repeatable"
+"""Set in `Exchange.state` where the request says which one it is (by an Idempotency-Key, say), so that an upstream
+which gets it twice can carry it out once.
+"""
 
 LIMITS_REPORT = "limit.report"
 """The key of `Exchange.state` under which `limit` leaves how the caller stands, for `respond: limits`."""

@@ -11,7 +11,7 @@ from gateway.plugin_api import Plugin
 OFF = "none"
 """The value of a policy that switches its default off."""
 
-_UPSTREAM_KEYS_NOT_IN_FORCE = ("health", "eject", "breaker", "hash_on")
+_UPSTREAM_KEYS_NOT_IN_FORCE = ("health", "eject", "hash_on")
 
 
 def routes_of(root: Node) -> Iterator[tuple[Path, Node]]:

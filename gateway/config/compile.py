@@ -10,6 +10,7 @@ from gateway.config.describe import describe_config
 from gateway.config.load import LoadedRoute, LoadedTable, read_table
 from gateway.config.model import Match, Retry, Rewrite, Route, Timeout
 from gateway.config.offline import offline_services
+from gateway.config.precautions import Hedge
 from gateway.config.problems import TableInvalid
 from gateway.config.rewrite import RewriteInvalid, compile_location, compile_rewrite
 from gateway.config.snapshot import CompiledRoute, PathRewrite, Snapshot, TargetRewrite, Unwinding
@@ -20,7 +21,7 @@ from gateway.core.routing import Router, RouteTies, Rule, parse_pattern
 from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Reply, RouteInfo, Stage, UpstreamCall
 
 FALLBACK_ID = "no-route"
-S = TypeVar("S", Timeout, Retry)
+S = TypeVar("S", Timeout, Retry, Hedge)
 ServicesFor = Callable[[type[Plugin]], PluginServices]
 
 
@@ -97,7 +98,15 @@ class _Compiler:
         if settings.to is None:
             return compiled
         rewrite, location = self._rewrite(route)
-        return replace(compiled, rewrite=rewrite, location=location, retry=self._retry(settings))
+        return replace(
+            compiled,
+            rewrite=rewrite,
+            location=location,
+            retry=_or_default(settings, "retry", settings.retry, defaults.retry),
+            hedge=_or_default(settings, "hedge", settings.hedge, defaults.hedge),
+            priority=settings.priority or defaults.priority,
+            sends_timeout=_inherit(settings.timeout, defaults.timeout).send,
+        )
 
     def _fallback(self) -> CompiledRoute:
         edge = {plugin.name for plugin in self._plugins if plugin.stage is Stage.EDGE}
@@ -149,12 +158,6 @@ class _Compiler:
             self._built.append(built)
             return built
         return None
-
-    def _retry(self, settings: Route) -> Retry | None:
-        default = self._loaded.table.defaults.retry
-        if "retry" not in settings.model_fields_set:
-            return default
-        return settings.retry if default is None or settings.retry is None else _inherit(settings.retry, default)
 
     def _rewrite(self, route: LoadedRoute) -> tuple[TargetRewrite | None, PathRewrite | None]:
         own = route.settings.rewrite
@@ -213,6 +216,13 @@ def _in_force(policies: Mapping[str, Any]) -> dict[str, Any]:
 def _close(plugin: Plugin) -> None:
     if (close := getattr(plugin, "close", None)) is not None:
         close()
+
+
+def _or_default(route: Route, name: str, own: S | None, default: S | None) -> S | None:
+    """What the route says, completed by the default; None where either switches it off."""
+    if name not in route.model_fields_set:
+        return default
+    return own if default is None or own is None else _inherit(own, default)
 
 
 def _inherit(own: S | None, default: S) -> S:

@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from gateway.config.precautions import Breaker, Hedge, Overload, PositiveDuration, PositiveDurationOrNone, Priority
 from gateway.config.upstream_tls import UpstreamTls
 from gateway.core.headers import is_token
 from gateway.core.paths import PathNotCanonical, normal_form
 from gateway.core.routing import parse_pattern
-from gateway.core.scalars import Claim, Duration, DurationOrNone, FlowOrNone, Id, Percent, Settings, Size
+from gateway.core.scalars import Claim, FlowOrNone, Id, Percent, Settings, Size
 from gateway.core.store_url import parse_store_url
 from gateway.core.throughput import Throughput
 from gateway.plugin_api import IdentityClaims
@@ -35,12 +36,6 @@ def _invalid(message: str, code: str = "invalid_value") -> PydanticCustomError:
 
 def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-def _positive(value: float | None) -> float | None:
-    if value == 0:
-        raise _invalid("0 would be over at once; write none where there is to be no limit")
-    return value
 
 
 def _positive_size(value: int) -> int:
@@ -126,9 +121,7 @@ def _retry_cause(value: Any) -> str:
     return cause
 
 
-PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 PositiveSize = Annotated[Size, AfterValidator(_positive_size)]
-PositiveDurationOrNone = Annotated[DurationOrNone, AfterValidator(_positive)]
 Network = Annotated[str, AfterValidator(_network)]
 PatternText = Annotated[str, AfterValidator(_pattern)]
 PlainPath = Annotated[str, AfterValidator(_plain_path)]
@@ -254,15 +247,6 @@ class Eject(Settings):
     at_most: Percent = Field(0.5, description="The share of endpoints that may be left out at once.")
 
 
-class Breaker(Settings):
-    """`breaker`: giving an upstream a rest when too much of it fails."""
-
-    error_rate: Percent = Field(0.5, description="The share of failures that opens it.")
-    window: PositiveDuration = Field(10.0, description="Over which the share is counted.")
-    min: int = Field(20, ge=1, description="Requests in the window below which it stays closed.")
-    open: PositiveDuration = Field(10.0, description="How long it stays open before one request may try.")
-
-
 class Pool(Settings):
     """`pool`: kept connections to each endpoint, per worker."""
 
@@ -285,6 +269,7 @@ class Upstream(Settings):
     health: Health | None = Field(None, description="Probes; none where left out.")
     eject: Eject | None = Field(None, description="Leaving failing endpoints out; off where left out.")
     breaker: Breaker | None = Field(None, description="Circuit breaker; off where left out.")
+    overload: Overload | None = Field(None, description="A limit on requests at once; none where left out.")
     pool: Pool = Field(default_factory=Pool, description="Kept connections.")
     tls: UpstreamTls | None = Field(None, description="TLS to https endpoints, where the defaults do not do.")
 
@@ -317,6 +302,7 @@ class Timeout(Settings):
     idle: PositiveDurationOrNone = Field(
         None, description="Between two pieces of the reply; 60s where it is left out and total is none."
     )
+    send: bool = Field(False, description="Tell the upstream how much of total is left, in X-Request-Timeout-Ms.")
 
     @property
     def idle_s(self) -> float | None:
@@ -331,7 +317,9 @@ class Retry(Settings):
 
     attempts: int = Field(2, ge=1, le=10, description="Tries in all, the first one included.")
     on: tuple[Annotated[str, BeforeValidator(_retry_cause)], ...] = Field(
-        ("connect", "reset"), min_length=1, description="connect, reset, timeout, or statuses of 500 to 599."
+        ("connect", "reset"),
+        min_length=1,
+        description="connect, reset, timeout, or statuses of 500 to 599. A failed connect is repeated in any case.",
     )
     budget: Percent = Field(0.2, description="Retries as a share of all requests to the upstream.")
 
@@ -379,6 +367,7 @@ def _off(value: Any) -> Any:
 
 
 RetryOrNone = Annotated[Retry | None, BeforeValidator(_off)]
+HedgeOrNone = Annotated[Hedge | None, BeforeValidator(_off)]
 RewriteOrNone = Annotated[Rewrite | None, BeforeValidator(_off)]
 
 
@@ -387,6 +376,8 @@ class Defaults(Settings):
 
     timeout: Timeout = Field(default_factory=Timeout, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; off where left out.")
+    hedge: HedgeOrNone = Field(None, description="Asking a second endpoint; off where left out.")
+    priority: Priority = Field("normal", description="Who is refused last where an upstream has too much to do.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream.")
     body_max: Size | None = Field(None, description="The largest request body; gateway.limits.body_max where left out.")
 
@@ -402,6 +393,8 @@ class Route(Settings):
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")
+    hedge: HedgeOrNone = Field(None, description="Asking a second endpoint; none: never.")
+    priority: Priority | None = Field(None, description="Who is refused last where an upstream has too much to do.")
     body_max: Size | None = Field(None, description="The largest request body.")
 
 

@@ -148,6 +148,12 @@ UPSTREAM_TIMEOUT = _kind("upstream_timeout", 504, "The upstream is too slow", _U
 UPSTREAM_BUSY = _kind(
     "upstream_busy", 503, "The upstream has no free connection", _UPSTREAM, "connection_limit_reached"
 )
+UPSTREAM_CIRCUIT_OPEN = _kind(
+    "upstream_circuit_open", 503, "The upstream is given a rest", _UPSTREAM, "destination_unavailable"
+)
+UPSTREAM_OVERLOADED = _kind(
+    "upstream_overloaded", 503, "The upstream has too much to do", _UPSTREAM, "destination_unavailable"
+)
 
 # The gateway itself
 INTERNAL_ERROR = _kind("internal_error", 500, "Something went wrong here", _GATEWAY, "proxy_internal_error")

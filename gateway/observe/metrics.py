@@ -12,6 +12,12 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_errors_total | code | `RequestMetrics` |
 | gateway_requests_in_flight, gateway_connections (gauges) | | the lanes, on `RequestMetrics` |
 | gateway_upstream_attempts_total | upstream, outcome | forward, on `RequestMetrics.attempts` |
+| gateway_upstream_retries_total | upstream, cause | forward |
+| gateway_upstream_hedges_total | upstream, outcome | hedging |
+| gateway_upstream_breaker_changes_total | upstream, state | circuit breakers |
+| gateway_upstream_breaker_open_workers (gauge) | upstream | circuit breakers |
+| gateway_upstream_concurrency_limit, gateway_upstream_queued (gauges) | upstream | admission |
+| gateway_upstream_shed_total | upstream, priority | admission |
 | gateway_limit_verdicts_total | the plugin's | limit |
 | gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
 | gateway_cache_requests_total | route, result | cache |

@@ -178,6 +178,7 @@ class FastConnection(asyncio.Protocol):
             upstream, self._upstream = self._upstream, None
             if upstream is not None:
                 upstream.close()
+                self._exchange.forwarder.abandon(self._exchange)
             self._finish(self._exchange, "client_gone")
 
     # -- for the lane -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from gateway.config.tls import client_context
 from gateway.core.balancing import SmoothRoundRobin, least_requests, random_two
 from gateway.core.retry import RetryBudget
+from gateway.upstreams.guard import Guard
 from gateway.upstreams.pool import Pool
 
 Balance = Literal["round_robin", "least_requests", "random_two"]
@@ -88,7 +89,7 @@ class Endpoint:
 class Upstream:
     """A named service and the live state of its endpoints."""
 
-    __slots__ = ("_choose", "endpoints", "retry_budget", "shape")
+    __slots__ = ("_choose", "endpoints", "guard", "retry_budget", "shape")
 
     def __init__(self, shape: UpstreamShape, loop: asyncio.AbstractEventLoop, rng: random.Random) -> None:
         self.shape = shape
@@ -107,6 +108,8 @@ class Upstream:
             for url, weight in shape.endpoints
         )
         self.retry_budget = RetryBudget()
+        # Its circuit breaker and its limit, where it has them; set as a table says so.
+        self.guard: Guard | None = None
         self._choose = _chooser(shape.balance, rng)
 
     def choose(self, tried: Sequence[Endpoint]) -> Endpoint:

@@ -170,7 +170,7 @@ def test_the_fallback_has_the_edge_plugins_of_the_defaults_only() -> None:
 def test_what_is_not_in_force_is_said_of_each_key() -> None:
     text = GOOD.replace(
         "    endpoints",
-        "    health: {path: /h}\n    eject: {for: 5s}\n    breaker: {}\n"
+        "    health: {path: /h}\n    eject: {for: 5s}\n    breaker: {}\n    overload: {}\n"
         "    balance: hash\n    hash_on: ip\n    endpoints",
     )
     text += "  keep: 5s\ntests:\n- {get: /x, expect: {status: 404}}\n"
@@ -182,11 +182,10 @@ def test_what_is_not_in_force_is_said_of_each_key() -> None:
     assert [str(warning) for warning in warnings] == [
         'routes.yaml:8:5: not_in_force: "health" is read and checked, but not yet in force',
         'routes.yaml:9:5: not_in_force: "eject" is read and checked, but not yet in force',
-        'routes.yaml:10:5: not_in_force: "breaker" is read and checked, but not yet in force',
-        'routes.yaml:11:5: not_in_force: "balance: hash" is read and checked, but not yet in force; ' + instead,
-        'routes.yaml:12:5: not_in_force: "hash_on" is read and checked, but not yet in force',
-        'routes.yaml:18:3: not_in_force: "keep" is read and checked, but not yet in force',
-        'routes.yaml:19:1: not_in_force: "tests" is read and checked, but not yet in force',
+        'routes.yaml:12:5: not_in_force: "balance: hash" is read and checked, but not yet in force; ' + instead,
+        'routes.yaml:13:5: not_in_force: "hash_on" is read and checked, but not yet in force',
+        'routes.yaml:19:3: not_in_force: "keep" is read and checked, but not yet in force',
+        'routes.yaml:20:1: not_in_force: "tests" is read and checked, but not yet in force',
     ]
 
 
