@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak faults fuzz outages differential judge clean
+.PHONY: demo test check format bench soak faults fuzz outages neighbours differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -32,6 +32,9 @@ faults: .venv/.bench
 
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz
+
+neighbours: .venv/.check
+	$(BIN)/python -m tests.faults.noisy_neighbour
 
 outages: .venv/.check
 	$(BIN)/python -m pytest tests/faults/store_outages.py

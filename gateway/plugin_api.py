@@ -26,7 +26,7 @@ class Stage(IntEnum):
     EDGE = 10
     """Before anybody is known: cors, headers."""
     IDENTITY = 20
-    """Who is it: auth."""
+    """Who is it: auth, maintenance."""
     ADMISSION = 30
     """May it, and how often: allow, limit."""
     CACHE = 40
@@ -34,7 +34,7 @@ class Stage(IntEnum):
     TRANSFORM = 50
     """Change the request or the reply: compress."""
     LOCAL = 60
-    """Answer instead of an upstream: batch, redirect, respond."""
+    """Answer instead of an upstream: batch, redirect, respond, mock, fault."""
 
 
 class BodyStream(Protocol):

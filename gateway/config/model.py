@@ -302,7 +302,7 @@ class Timeout(Settings):
     idle: PositiveDurationOrNone = Field(
         None, description="Between two pieces of the reply; 60s where it is left out and total is none."
     )
-    send: bool = Field(False, description="Tell the upstream how much of total is left, in X-Request-Timeout-Ms.")
+    send: bool = Field(True, description="Tell the upstream how much of total is left, in X-Request-Timeout-Ms.")
 
     @property
     def idle_s(self) -> float | None:

@@ -124,6 +124,10 @@ IDEMPOTENCY_STORE_DOWN = _kind(
 # cache
 NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
 
+# maintenance, fault. An injected fault has the status that the table says.
+MAINTENANCE = _kind("maintenance", 503, "Closed for maintenance", _POLICY, "destination_unavailable")
+FAULT_INJECTED = _kind("fault_injected", 503, "A failure that was asked for", _POLICY, "http_request_denied")
+
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
 BATCH_PART_REFUSED = _kind(

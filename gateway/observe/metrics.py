@@ -24,6 +24,7 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_cache_bytes_total (of bodies) | route, layer | cache |
 | gateway_cache_evictions_total | layer | the worker's memory of replies |
 | gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
+| gateway_faults_total | route | fault |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |
 | gateway_workers (gauge), gateway_worker_restarts_total | | supervisor |

@@ -52,7 +52,7 @@ def test_what_is_left_out_has_its_default() -> None:
 
 def test_a_route_is_not_hedged_and_of_normal_priority() -> None:
     plain = route("")
-    assert (plain.hedge, plain.priority, plain.sends_timeout) == (None, "normal", False)
+    assert (plain.hedge, plain.priority, plain.sends_timeout) == (None, "normal", True)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +73,6 @@ def test_hedge_is_completed_by_the_default(lines: str, defaults: str, hedge: Hed
 def test_priority_and_what_is_sent_of_the_deadline_are_the_routes_or_the_defaults() -> None:
     assert route("priority: low", "priority: high").priority == "low"
     assert route("", "priority: high").priority == "high"
-    assert route("timeout: {send: true}").sends_timeout
-    assert route("timeout: {total: 5s}", "timeout: {send: true}").sends_timeout
-    assert not route("timeout: {send: false}", "timeout: {send: true}").sends_timeout
+    assert not route("timeout: {send: false}").sends_timeout
+    assert not route("timeout: {total: 5s}", "timeout: {send: false}").sends_timeout
+    assert route("timeout: {send: true}", "timeout: {send: false}").sends_timeout

@@ -60,6 +60,8 @@ routes:
 - {id: plain, match: "/plain", to: plain}
 - {id: frail, match: "/frail", to: frail}
 - {id: narrow, match: "/narrow", to: narrow}
+- {id: closed-now, match: "/closed-now", to: origin, maintenance: 10m}
+- {id: broken-now, match: "/broken-now", to: origin, fault: {status: 503}}
 - {id: faulty, match: "/faulty", to: origin, faulty: on_request}
 """
 
@@ -196,6 +198,8 @@ SCENARIOS: dict[str, Scenario] = {
     "idempotency_reply_not_kept": keyed_large,
     "idempotency_key_reused": keyed_twice,
     "idempotency_store_down": keyed,
+    "maintenance": lambda r: r.exchange("GET", "/closed-now"),
+    "fault_injected": lambda r: r.exchange("GET", "/broken-now"),
     "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
     "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),
     "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),

@@ -9,7 +9,7 @@ from tests.support.origin import Received, answer
 
 TABLE = """
 version: 1
-defaults: {auth: none, retry: {attempts: 2, on: ["503"]}, timeout: {total: 5s, send: true}}
+defaults: {auth: none, retry: {attempts: 2, on: ["503"]}, timeout: {total: 5s}}
 upstreams: {origin: {endpoints: ["${env:ORIGIN}"]}}
 routes:
 - {id: all, match: /*, to: origin}

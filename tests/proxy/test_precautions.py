@@ -42,7 +42,7 @@ class Loads:
 
 async def test_what_is_not_asked_for_is_not_there() -> None:
     policy = Loads().load()
-    assert (policy.guard, policy.hedge, policy.sends_timeout, policy.priority) == (None, None, False, 2)
+    assert (policy.guard, policy.hedge, policy.sends_timeout, policy.priority) == (None, None, True, 2)
 
 
 async def test_a_reload_of_the_same_settings_keeps_what_is_known_of_an_upstream() -> None:
@@ -65,10 +65,10 @@ async def test_other_settings_begin_anew_and_none_are_none() -> None:
 
 @pytest.mark.parametrize(("hedged", "ratio"), [("5%", 0.2), ("30%", 0.3)])
 async def test_hedges_and_retries_share_the_larger_of_their_budgets(hedged: str, ratio: float) -> None:
-    policy = Loads().load(f"  hedge: {{after: 50ms, at_most: {hedged}}}\n  priority: low\n  timeout: {{send: true}}\n")
+    policy = Loads().load(f"  hedge: {{after: 50ms, at_most: {hedged}}}\n  priority: low\n  timeout: {{send: false}}\n")
     assert policy.retry_ratio == ratio
     assert policy.hedge is not None and policy.hedge.delay_s() == 0.05
-    assert (policy.priority, policy.sends_timeout) == (3, True)
+    assert (policy.priority, policy.sends_timeout) == (3, False)
 
 
 async def test_repeats_and_hedges_are_counted() -> None:
