@@ -3,7 +3,7 @@
     CLOSED --too much of the window failed--> OPEN --rested--> HALF_OPEN --every trial did well--> CLOSED
                                                ^------------- a trial failed --------'
 
-What an attempt says counts for the state that admitted it only: an answer that is late by a whole outage must not open
+What a request says counts for the state that admitted it only: an answer that is late by a whole outage must not open
 a breaker that has just closed.
 """
 
@@ -132,7 +132,7 @@ class CircuitBreaker:
         self._failed[index] += 1
         total, failed = sum(self._total), sum(self._failed)
         if total >= settings.least and failed >= settings.error_rate * total:
-            reason = f"{failed} of {total} attempts failed in {settings.window_s:g} s, the last one by {cause}"
+            reason = f"{failed} of {total} requests failed in {settings.window_s:g} s, the last one by {cause}"
             self._open(Event.TOO_MUCH_FAILED, reason, now_s)
 
     def forget(self, ticket: int) -> None:

@@ -45,9 +45,9 @@ async def enter(exchange: Exchange, guard: Guard, priority: int, loop: asyncio.A
     notes_of(exchange).ticket = ticket
 
 
-def leave(exchange: Exchange, guard: Guard, cause: str) -> None:
-    """Give the ticket of the attempt back, where it has one still. cause: as `Guard.leave` takes it."""
+def leave(exchange: Exchange, guard: Guard, cause: str, *, is_final: bool = True) -> None:
+    """Give the ticket of the attempt back, where it has one still. cause, is_final: as `Guard.leave` takes them."""
     notes: AttemptNotes | None = exchange.attempt
     if notes is not None and notes.ticket is not None:
         ticket, notes.ticket = notes.ticket, None
-        guard.leave(ticket, cause, monotonic(), is_measured=isinstance(exchange.body, bytes))
+        guard.leave(ticket, cause, monotonic(), is_final=is_final, is_measured=isinstance(exchange.body, bytes))

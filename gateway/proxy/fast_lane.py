@@ -367,6 +367,8 @@ class FastConnection(asyncio.Protocol):
         """
         if error is not None:
             _log.error("an exchange failed", exc_info=error, extra={"request_id": exchange.request_id})
+        if exchange.forwarder is not None:
+            exchange.forwarder.abandon(exchange)
         reply = exchange.reply
         if reply is not None and not isinstance(reply.body, bytes):
             reply.body.close()

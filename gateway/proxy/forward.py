@@ -180,10 +180,6 @@ class Forwarder:
                 leave(exchange, policy.guard, UNKNOWN)
             exchange.attempts -= 1
             return False
-        if policy.guard is not None:
-            # Of a request that was still being sent nobody knows whose fault it was: its client may have been slow.
-            is_known = not is_sent or isinstance(outcome, Reply) or isinstance(exchange.body, bytes)
-            leave(exchange, policy.guard, cause if is_known else UNKNOWN)
         is_repeatable = (
             exchange.attempts < policy.attempts
             and may_retry(
@@ -191,7 +187,12 @@ class Forwarder:
             )
             and (not is_sent or isinstance(exchange.body, bytes))
         )
-        return not is_repeatable or not self._repeat(exchange, policy, cause, outcome)
+        is_final = not is_repeatable or not self._repeat(exchange, policy, cause, outcome)
+        if policy.guard is not None:
+            # Of a request that was still being sent nobody knows whose fault it was: its client may have been slow.
+            is_known = not is_sent or isinstance(outcome, Reply) or isinstance(exchange.body, bytes)
+            leave(exchange, policy.guard, cause if is_known else UNKNOWN, is_final=is_final)
+        return is_final
 
     def abandon(self, exchange: Exchange) -> None:
         """The attempt under way was given up, for its client has gone. Harmless where none is."""
@@ -206,13 +207,14 @@ class Forwarder:
         retry_after = None
         if isinstance(outcome, Reply) and outcome.status == 503:
             retry_after = outcome.headers.get(b"retry-after")
+        # Nothing was sent, and the next endpoint is another one: it gets no more than its share of the requests.
         is_elsewhere = cause == "connect" and exchange.attempts < len(policy.upstream.endpoints)
         wait_s = pause_s(exchange.attempts, self._rng.random(), retry_after, is_elsewhere=is_elsewhere)
         if wait_s is None or not fits(wait_s, now_s, exchange.deadline_s):
             return False
-        if policy.guard is not None and not policy.guard.has_room(now_s):
+        if policy.guard is not None and not policy.guard.may_repeat:
             return False
-        if not policy.upstream.retry_budget.take_retry():
+        if not is_elsewhere and not policy.upstream.retry_budget.take_retry():
             return False
         notes_of(exchange).pause_s = wait_s
         if policy.count_retry is not None:

@@ -94,6 +94,11 @@ class Admission:
         """Whether a place is free, and nobody waits for it."""
         return self.in_flight < self._limit.limit and not self._queue.size
 
+    @property
+    def may_replace(self) -> bool:
+        """Whether who has a place may have another in exchange: nobody waits for it, and the limit has not shrunk."""
+        return self.in_flight <= self._limit.limit and not self._queue.size
+
     def enter_now(self) -> bool:
         """Take a place if one is free."""
         if not self.has_room:

@@ -10,6 +10,10 @@ An attempt holds a ticket from before it is sent until its reply's head is here 
 | busy (no free connection) | nothing | that it was too much |
 | 500 and other statuses | a success | nothing |
 | without a verdict: its client left, or sent its body slowly; a stale connection; a lost hedge | nothing | nothing |
+| in any way, and is repeated | nothing: what becomes of the repeat counts | as above |
+
+So the breaker judges what clients get of the upstream: one dead endpoint of two, from which every request goes on to
+the other, must not shut both.
 """
 
 import asyncio
@@ -17,11 +21,11 @@ from math import ceil
 from typing import Final
 
 from gateway.core import errors
-from gateway.core.circuit_breaker import REFUSED, BreakerSettings
+from gateway.core.circuit_breaker import REFUSED, BreakerSettings, State
 from gateway.core.errors import GatewayError
 from gateway.observe.metrics import WorkerMetrics
 from gateway.upstreams.admission import Admission, AdmissionSettings, Overloaded
-from gateway.upstreams.breaker import UpstreamBreaker
+from gateway.upstreams.breaker import UNKNOWN, UpstreamBreaker
 
 _TOO_MUCH: Final = frozenset({"timeout", "busy", "503", "504"})
 
@@ -52,11 +56,14 @@ class Guard:
         self.breaker = UpstreamBreaker(name, breaker, metrics) if breaker is not None else None
         self.admission = Admission(name, admission, loop, metrics) if admission is not None else None
 
-    def has_room(self, now_s: float) -> bool:
-        """Whether a further attempt would be let through now."""
-        if self.breaker is not None and not self.breaker.may_admit(now_s):
+    @property
+    def may_repeat(self) -> bool:
+        """Whether there is room for another attempt in the place of one that has failed and still has its ticket. A
+        failed trial is never repeated: it has told what it was to tell.
+        """
+        if self.breaker is not None and self.breaker.state is not State.CLOSED:
             return False
-        return self.admission is None or self.admission.has_room
+        return self.admission is None or self.admission.may_replace
 
     def enter_now(self, now_s: float) -> Ticket | None:
         """A ticket, or None where there is none without waiting, or none at all."""
@@ -81,12 +88,15 @@ class Guard:
             raise self._circuit_open(now_s)
         return Ticket(generation, now_s)
 
-    def leave(self, ticket: Ticket, cause: str, now_s: float, *, is_measured: bool = True) -> None:
-        """An attempt has ended. cause: "ok", a cause of `core/retry.py`, or `breaker.UNKNOWN`. is_measured: how long it
-        took is the upstream's doing, and not that of a client who sends its body as slowly as it likes.
+    def leave(
+        self, ticket: Ticket, cause: str, now_s: float, *, is_final: bool = True, is_measured: bool = True
+    ) -> None:
+        """An attempt has ended. cause: "ok", a cause of `core/retry.py`, or `breaker.UNKNOWN`. is_final: it is not
+        repeated. is_measured: how long it took is the upstream's doing, and not that of a client who sends its body as
+        slowly as it likes.
         """
         if self.breaker is not None:
-            self.breaker.settle(ticket.generation, cause, now_s)
+            self.breaker.settle(ticket.generation, cause if is_final else UNKNOWN, now_s)
         if self.admission is not None:
             latency_s = now_s - ticket.started_s if cause == "ok" and is_measured else None
             self.admission.leave(latency_s, now_s, is_dropped=cause in _TOO_MUCH)

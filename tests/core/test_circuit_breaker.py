@@ -52,7 +52,7 @@ def test_it_opens_at_its_share_and_not_below_its_least_number() -> None:
     assert breaker.state is State.CLOSED
     assert attempt(breaker, 1.0, is_ill=True, cause="connect")
     assert breaker.state is State.OPEN
-    assert breaker.reason == "4 of 4 attempts failed in 10 s, the last one by connect"
+    assert breaker.reason == "4 of 4 requests failed in 10 s, the last one by connect"
     assert repr(breaker) == "<CircuitBreaker open 4/4 failed>"
 
 

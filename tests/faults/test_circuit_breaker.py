@@ -102,3 +102,14 @@ async def test_a_service_that_is_not_there_opens_it() -> None:
     async with rig(TABLE, environ={"ORIGIN": "http://127.0.0.1:1"}) as r:
         codes = [(await r.exchange("POST", "/")).json["code"] for _ in range(6)]
         assert codes == ["upstream_unreachable"] * 4 + ["upstream_circuit_open"] * 2
+
+
+async def test_a_dead_endpoint_from_which_requests_go_on_to_another_shuts_nothing() -> None:
+    table = TABLE.replace('["${env:ORIGIN}"]', '["http://127.0.0.1:1", "${env:ORIGIN}"]\n    balance: least_requests')
+    table = table.replace("timeout:", "retry: {attempts: 2, budget: 0%}, timeout:")
+    async with rig(table) as r:
+        for method in ("GET", "POST") * 20:
+            assert (await r.exchange(method, "/")).status == 200
+        # Without budget: a connect that failed is not a request that was sent twice.
+        assert r.gateway.metric("gateway_upstream_retries_total", cause="connect") > 10
+        assert len(r.origin.requests) == 40

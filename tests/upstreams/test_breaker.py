@@ -29,7 +29,7 @@ def test_each_change_is_logged_with_its_reason_and_counted(caplog: pytest.LogCap
             "WARNING",
             (
                 "the circuit breaker of upstream crm is open, after closed: "
-                "2 of 2 attempts failed in 10 s, the last one by timeout"
+                "2 of 2 requests failed in 10 s, the last one by timeout"
             ),
         ),
         ("WARNING", "the circuit breaker of upstream crm is half_open, after open: it has rested for 5 s"),

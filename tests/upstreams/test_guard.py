@@ -40,7 +40,7 @@ async def test_an_open_breaker_refuses_with_its_time_and_keeps_no_place() -> Non
     guard = await opened()
     loop = asyncio.get_running_loop()
     assert guard.enter_now(loop.time()) is None
-    assert not guard.has_room(loop.time())
+    assert not guard.may_repeat
     with pytest.raises(GatewayError, match="upstream_circuit_open") as raised:
         await guard.enter("t1", NORMAL, 1.0, loop)
     assert dict(raised.value.headers)[b"retry-after"] == b"30"
@@ -52,14 +52,13 @@ async def test_a_full_upstream_refuses() -> None:
     guard = make()
     loop = asyncio.get_running_loop()
     ticket = await guard.enter("t1", NORMAL, 1.0, loop)
-    assert not guard.has_room(0.0)
     assert guard.enter_now(0.0) is None
     assert guard.refusal(0.0).kind.code == "upstream_overloaded"
     with pytest.raises(GatewayError, match="upstream_overloaded") as raised:
         await guard.enter("t2", NORMAL, 1.0, loop)
     assert dict(raised.value.headers)[b"retry-after"] == b"1"
     guard.leave(ticket, "ok", loop.time())
-    assert guard.has_room(0.0)
+    assert guard.enter_now(0.0) is not None
 
 
 @pytest.mark.parametrize("cause", ["ok", "500", "503", "connect", "busy", UNKNOWN])
@@ -77,7 +76,7 @@ async def test_either_half_may_be_off() -> None:
         ticket = guard.enter_now(1.0)
         assert ticket is not None
         guard.leave(ticket, "503", 1.0)
-    assert only_breaker.has_room(1.0) and only_limit.has_room(1.0)
+    assert only_breaker.may_repeat and only_limit.may_repeat
     assert repr(only_limit).startswith("<Guard None <Admission crm in_flight=0 ")
 
 
@@ -95,3 +94,32 @@ async def test_only_a_good_reply_to_a_whole_request_says_how_fast_the_upstream_i
         guard.leave(ticket, cause, turn + 0.5, is_measured=is_measured)
     assert guard.admission is not None
     assert guard.admission._limit.baseline_s == baseline_s
+
+
+async def test_a_repeat_takes_the_place_of_what_it_repeats_and_only_the_last_one_counts() -> None:
+    guard = make()
+    for turn in range(9):
+        ticket = guard.enter_now(1.0)
+        assert ticket is not None
+        assert guard.may_repeat
+        guard.leave(ticket, "connect" if turn % 2 == 0 else "ok", 1.0, is_final=turn % 2 == 1)
+    assert guard.breaker is not None and guard.breaker.state is State.CLOSED
+
+
+async def test_nobody_who_waits_is_overtaken_by_a_repeat() -> None:
+    guard = make(admission=AdmissionSettings(LimitSettings(1, 1, 1), queue=1, wait_s=1.0))
+    loop = asyncio.get_running_loop()
+    ticket = guard.enter_now(loop.time())
+    assert ticket is not None
+    waiting = loop.create_task(guard.enter("t1", NORMAL, 1.0, loop))
+    await asyncio.sleep(0)
+    assert not guard.may_repeat
+    guard.leave(ticket, "503", loop.time())
+    await waiting
+
+
+async def test_a_failed_trial_is_not_repeated() -> None:
+    guard = await opened()
+    trial = guard.enter_now(asyncio.get_running_loop().time() + 31.0)
+    assert trial is not None
+    assert not guard.may_repeat
