@@ -362,9 +362,7 @@ class FastConnection(asyncio.Protocol):
             self._break_off(exchange, error)
 
     def _break_off(self, exchange: Exchange, error: BaseException | None) -> None:
-        """End an exchange whose client has gone, or that failed by a fault of ours or of a plugin's: how much of a
-        reply has left is not known then.
-        """
+        """End an exchange whose client has gone, or that failed by a fault of ours: what has left is not known then."""
         if error is not None:
             _log.error("an exchange failed", exc_info=error, extra={"request_id": exchange.request_id})
         if exchange.forwarder is not None:
