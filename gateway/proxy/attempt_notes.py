@@ -5,6 +5,7 @@ from time import monotonic
 from typing import Final
 
 from gateway.plugin_api import Exchange
+from gateway.upstreams.admission import PRIORITIES
 from gateway.upstreams.guard import Guard, Ticket
 
 # Who has no deadline waits for a place as long as the upstream's own `wait` says.
@@ -41,6 +42,9 @@ async def enter(exchange: Exchange, guard: Guard, priority: int, loop: asyncio.A
         identity = exchange.identity
         tenant = identity.tenant if identity is not None else None
         wait_s = _FOREVER_S if exchange.deadline_s is None else max(0.0, exchange.deadline_s - monotonic())
+        if exchange.is_background:
+            # Nobody waits for it.
+            priority = len(PRIORITIES) - 1
         ticket = await guard.enter(tenant or exchange.client_ip, priority, wait_s, loop)
     notes_of(exchange).ticket = ticket
 

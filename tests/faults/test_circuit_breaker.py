@@ -113,3 +113,17 @@ async def test_a_dead_endpoint_from_which_requests_go_on_to_another_shuts_nothin
         # Without budget: a connect that failed is not a request that was sent twice.
         assert r.gateway.metric("gateway_upstream_retries_total", cause="connect") > 10
         assert len(r.origin.requests) == 40
+
+
+async def test_while_it_rests_kept_replies_stand_in_for_it() -> None:
+    table = TABLE.replace("routes: [{", "routes: [{id: kept, match: /kept, to: origin, cache: {stale_if_error: 1h}}, {")
+    async with rig(table, answer(b"kept", headers=("Cache-Control: max-age=0",))) as r:
+        assert (await r.exchange("GET", "/kept")).body == b"kept"
+        r.origin.script = answer(b"no", "503 No")
+        for _ in range(4):
+            await r.exchange("GET", "/")
+        assert (await r.exchange("GET", "/")).json["code"] == "upstream_circuit_open"
+        asked = len(r.origin.requests)
+        reply = await r.exchange("GET", "/kept")
+        assert (reply.status, reply.body) == (200, b"kept")
+        assert len(r.origin.requests) == asked

@@ -74,3 +74,19 @@ async def test_who_takes_turns_is_the_tenant_and_the_address_where_there_is_none
         assert guard.admission is not None
         guard.admission.leave(None, 0.0)
     await asyncio.gather(*waiting.values())
+
+
+async def test_what_nobody_waits_for_makes_room_for_all_others() -> None:
+    guard = make(queue=1)
+    loop = asyncio.get_running_loop()
+    await enter(exchange(), guard, NORMAL, loop)
+    ahead = exchange()
+    ahead.is_background = True
+    fetching = loop.create_task(enter(ahead, guard, NORMAL, loop))
+    await asyncio.sleep(0)
+    asked = loop.create_task(enter(exchange(), guard, NORMAL, loop))
+    with pytest.raises(GatewayError, match="upstream_overloaded"):
+        await fetching
+    assert guard.admission is not None
+    guard.admission.leave(None, 0.0)
+    await asked
