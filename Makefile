@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads
+.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads neighbours
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -35,6 +35,9 @@ faults: .venv/.bench
 
 fuzz: .venv/.fuzz
 	$(BIN)/python -m tests.fuzz
+
+neighbours: .venv/.check
+	$(BIN)/python -m tests.faults.noisy_neighbour
 
 outages: .venv/.check
 	$(BIN)/python -m pytest tests/faults/store_outages.py

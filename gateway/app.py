@@ -45,6 +45,7 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
+from gateway.proxy.precautions import with_precautions
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
 from gateway.stores.in_flight import WorkerInFlight
@@ -389,9 +390,10 @@ class ServingGateway:
     def _forward_policy(self, route: CompiledRoute, snapshot: Snapshot) -> ForwardPolicy:
         name = route.info.upstream or ""
         retry = route.retry
+        settings = snapshot.table.upstreams[name]
         attempts = AttemptCounters(name, self._request_metrics)
-        return ForwardPolicy(
-            upstream=self._registry.upstream(shape_of(name, snapshot.table.upstreams[name])),
+        policy = ForwardPolicy(
+            upstream=self._registry.upstream(shape_of(name, settings)),
             rewrite=route.rewrite,
             location=route.location,
             connect_timeout_s=route.connect_timeout_s,
@@ -401,6 +403,7 @@ class ServingGateway:
             retry_ratio=retry.budget if retry is not None else 0.0,
             count_attempt=attempts.count,
         )
+        return with_precautions(policy, route, settings, self._loop, self._metrics)
 
 
 async def build_gateway(

@@ -26,7 +26,7 @@ class Stage(IntEnum):
     EDGE = 10
     """Before anybody is known: cors, headers."""
     IDENTITY = 20
-    """Who is it: auth."""
+    """Who is it: auth, maintenance."""
     ADMISSION = 30
     """May it, and how often: allow, limit."""
     CACHE = 40
@@ -34,7 +34,7 @@ class Stage(IntEnum):
     TRANSFORM = 50
     """Change the request or the reply: compress."""
     LOCAL = 60
-    """Answer instead of an upstream: batch, redirect, respond."""
+    """Answer instead of an upstream: batch, redirect, respond, mock, fault."""
 
 
 class BodyStream(Protocol):
@@ -113,6 +113,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "attempt",
         "attempts",
         "authority",
         "body",
@@ -198,6 +199,8 @@ class Exchange:
         self.deadline_s: float | None = None
         self.endpoint = ""
         self.attempts = 0
+        # The forwarder's own, of the attempt under way; None where it has nothing to remember.
+        self.attempt: Any = None
         self.upstream_s = 0.0
         self.upstream_started_s = 0.0
         self.bytes_in = 0
@@ -284,6 +287,11 @@ class InFlight(Protocol):
     def leave(self, key: str) -> None:
         """One has ended."""
 
+
+REPEATABLE = "repeatable"
+"""Set in `Exchange.state` where the request says which one it is (by an Idempotency-Key, say), so that an upstream
+which gets it twice can carry it out once.
+"""
 
 LIMITS_REPORT = "limit.report"
 """The key of `Exchange.state` under which `limit` leaves how the caller stands, for `respond: limits`."""

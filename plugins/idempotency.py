@@ -45,6 +45,7 @@ from gateway.core.idempotency import (
 )
 from gateway.core.scalars import Duration, Settings
 from gateway.plugin_api import (
+    REPEATABLE,
     BodyStream,
     Exchange,
     Plugin,
@@ -125,6 +126,7 @@ class Idempotency(Plugin):
         except ValueError as error:
             raise GatewayError(errors.IDEMPOTENCY_KEY_MALFORMED, f"Of the Idempotency-Key: {error}") from None
         exchange.state["idempotency"] = record_key(_caller(exchange), self._route, exchange.method, key)
+        exchange.state[REPEATABLE] = True
 
     def wrap_upstream(self, call: UpstreamCall) -> UpstreamCall:
         """Carry a keyed request out once. One without a key costs a look."""

@@ -14,8 +14,6 @@ OFF = "none"
 SWITCHED_OFF_WORDS = ("off", "no", "false", "disabled", "disable", "None", "never")
 """What people write in its place."""
 
-_UPSTREAM_KEYS_NOT_IN_FORCE = ("breaker",)
-
 
 def routes_of(root: Node) -> Iterator[tuple[Path, Node]]:
     """Each route that is a mapping, with its path."""
@@ -88,9 +86,6 @@ def warn_not_in_force(root: Node, translator: Translator, plugins: Sequence[type
     later_sections = {plugin.section_name for plugin in plugins if not plugin.is_in_force}
     paths: list[Path] = [(name,) for name in root.value if name in later_sections]
     paths += [("defaults", name) for name in _mapping(root, "defaults") if name in later]
-    for name, upstream in _mapping(root, "upstreams").items():
-        keys = upstream.value if isinstance(upstream.value, dict) else {}
-        paths += [("upstreams", name, key) for key in keys if key in _UPSTREAM_KEYS_NOT_IN_FORCE]
     paths += [(*path, name) for path, node in routes_of(root) for name in node.value if name in later]
     for path in paths:
         message = f'"{path[-1]}" is read and checked, but not yet in force'

@@ -10,6 +10,7 @@ from gateway.config.describe import describe_config
 from gateway.config.load import LoadedRoute, LoadedTable, read_table
 from gateway.config.model import Match, Retry, Rewrite, Route, Timeout
 from gateway.config.offline import offline_services
+from gateway.config.precautions import Hedge
 from gateway.config.problems import TableInvalid
 from gateway.config.rewrite import RewriteInvalid, compile_location, compile_rewrite
 from gateway.config.snapshot import CompiledRoute, PathRewrite, Snapshot, TargetRewrite, Unwinding, Uses
@@ -23,7 +24,7 @@ from gateway.plugin_api import Exchange, Plugin, PluginServices, PolicyError, Re
 
 FALLBACK_ID = "no-route"
 R = TypeVar("R")
-S = TypeVar("S", Timeout, Retry)
+S = TypeVar("S", Timeout, Retry, Hedge)
 Step = Callable[[], None] | None
 """What is yielded between two steps: None, or work to be done before the next, in any thread."""
 ServicesFor = Callable[[type[Plugin]], PluginServices]
@@ -156,7 +157,15 @@ class _Compiler:
         if settings.to is None:
             return compiled
         rewrite, location = self._rewrite(route)
-        return replace(compiled, rewrite=rewrite, location=location, retry=self._retry(settings))
+        return replace(
+            compiled,
+            rewrite=rewrite,
+            location=location,
+            retry=_or_default(settings, "retry", settings.retry, defaults.retry),
+            hedge=_or_default(settings, "hedge", settings.hedge, defaults.hedge),
+            priority=settings.priority or defaults.priority,
+            sends_timeout=_inherit(settings.timeout, defaults.timeout).send,
+        )
 
     def _quarantined(self, route: LoadedRoute) -> CompiledRoute:
         match = route.settings.match
@@ -229,12 +238,6 @@ class _Compiler:
             return built
         return None
 
-    def _retry(self, settings: Route) -> Retry | None:
-        default = self._loaded.table.defaults.retry
-        if "retry" not in settings.model_fields_set:
-            return default
-        return settings.retry if default is None or settings.retry is None else _inherit(settings.retry, default)
-
     def _rewrite(self, route: LoadedRoute) -> tuple[TargetRewrite | None, PathRewrite | None]:
         own = route.settings.rewrite
         is_own = "rewrite" in route.settings.model_fields_set
@@ -293,6 +296,13 @@ def _in_force(policies: Mapping[str, Any]) -> dict[str, Any]:
 def _close(plugin: Plugin) -> None:
     if (close := getattr(plugin, "close", None)) is not None:
         close()
+
+
+def _or_default(route: Route, name: str, own: S | None, default: S | None) -> S | None:
+    """What the route says, completed by the default; None where either switches it off."""
+    if name not in route.model_fields_set:
+        return default
+    return own if default is None or own is None else _inherit(own, default)
 
 
 def _inherit(own: S | None, default: S) -> S:

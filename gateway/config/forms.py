@@ -33,7 +33,8 @@ def listed(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _positive(value: float | None) -> float | None:
+def positive(value: float | None) -> float | None:
+    """A time that is not over at once."""
     if value == 0:
         raise invalid("0 would be over at once; write none where there is to be no limit")
     return value
@@ -131,10 +132,10 @@ def _retry_cause(value: Any) -> str:
     return cause
 
 
-PositiveDuration = Annotated[Duration, AfterValidator(_positive), written(schema_hints.POSITIVE_DURATION, "30s")]
+PositiveDuration = Annotated[Duration, AfterValidator(positive), written(schema_hints.POSITIVE_DURATION, "30s")]
 PositiveSize = Annotated[Size, AfterValidator(_positive_size), written(schema_hints.POSITIVE_SIZE, "32KiB")]
 PositiveDurationOrNone = Annotated[
-    DurationOrNone, AfterValidator(_positive), written(rf"^none$|{schema_hints.POSITIVE_DURATION}", "30s", "none")
+    DurationOrNone, AfterValidator(positive), written(rf"^none$|{schema_hints.POSITIVE_DURATION}", "30s", "none")
 ]
 Network = Annotated[str, AfterValidator(_network), written(schema_hints.NETWORK, "10.0.0.0/8")]
 PatternText = Annotated[

@@ -31,6 +31,7 @@ from gateway.config.forms import (
     invalid,
     listed,
 )
+from gateway.config.precautions import Breaker, Hedge, Overload, Priority
 from gateway.config.table_test import TableTest
 from gateway.config.upstream_tls import UpstreamTls
 from gateway.config.watch_settings import Watch
@@ -170,15 +171,6 @@ class Eject(Settings):
     )
 
 
-class Breaker(Settings):
-    """`breaker`: giving an upstream a rest when too much of it fails."""
-
-    error_rate: Percent = Field(0.5, description="The share of failures that opens it.")
-    window: PositiveDuration = Field(10.0, description="Over which the share is counted.")
-    min: int = Field(20, ge=1, description="Requests in the window below which it stays closed.")
-    open: PositiveDuration = Field(10.0, description="How long it stays open before one request may try.")
-
-
 class Pool(Settings):
     """`pool`: kept connections to each endpoint, per worker."""
 
@@ -210,6 +202,7 @@ class Upstream(Settings):
     slow_start: PositiveDuration | None = Field(None, description="How long an endpoint that comes back gets less.")
     resolve: PositiveDuration | None = Field(None, description="How often the endpoints' names are resolved anew.")
     breaker: Breaker | None = Field(None, description="Circuit breaker; off where left out.")
+    overload: Overload | None = Field(None, description="A limit on requests at once; none where left out.")
     pool: Pool = Field(default_factory=Pool, description="Kept connections.")
     tls: UpstreamTls | None = Field(None, description="TLS to https endpoints, where the defaults do not do.")
 
@@ -242,6 +235,7 @@ class Timeout(Settings):
     idle: PositiveDurationOrNone = Field(
         None, description="Between two pieces of the reply; 60s where it is left out and total is none."
     )
+    send: bool = Field(True, description="Tell the upstream how much of total is left, in X-Request-Timeout-Ms.")
 
     @property
     def idle_s(self) -> float | None:
@@ -256,7 +250,9 @@ class Retry(Settings):
 
     attempts: int = Field(2, ge=1, le=10, description="Tries in all, the first one included.")
     on: tuple[RetryCause, ...] = Field(
-        ("connect", "reset"), min_length=1, description="connect, reset, timeout, or statuses of 500 to 599."
+        ("connect", "reset"),
+        min_length=1,
+        description="connect, reset, timeout, or statuses of 500 to 599. A failed connect is repeated in any case.",
     )
     budget: Percent = Field(0.2, description="Retries as a share of all requests to the upstream.")
 
@@ -315,6 +311,7 @@ RetryOrNone = Annotated[Retry | None, BeforeValidator(_off, json_schema_input_ty
 RewriteOrNone = Annotated[
     Rewrite | None, BeforeValidator(_off, json_schema_input_type=Rewrite | Literal["none"] | None)
 ]
+HedgeOrNone = Annotated[Hedge | None, BeforeValidator(_off, json_schema_input_type=Hedge | Literal["none"] | None)]
 
 
 class Defaults(Settings):
@@ -322,6 +319,8 @@ class Defaults(Settings):
 
     timeout: Timeout = Field(default_factory=Timeout, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; off where left out.")
+    hedge: HedgeOrNone = Field(None, description="Asking a second endpoint; off where left out.")
+    priority: Priority = Field("normal", description="Who is refused last where an upstream has too much to do.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream.")
     body_max: Size | None = Field(None, description="The largest request body; gateway.limits.body_max where left out.")
 
@@ -337,6 +336,8 @@ class Route(Settings):
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")
+    hedge: HedgeOrNone = Field(None, description="Asking a second endpoint; none: never.")
+    priority: Priority | None = Field(None, description="Who is refused last where an upstream has too much to do.")
     body_max: Size | None = Field(None, description="The largest request body.")
 
 

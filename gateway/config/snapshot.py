@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.config.model import Retry, Table
+from gateway.config.precautions import Hedge, Priority
 from gateway.config.problems import Problem
 from gateway.core.routing import Router
 from gateway.plugin_api import BodyTransform, Exchange, Plugin, Reply, RouteInfo, UpstreamCall
@@ -64,7 +65,8 @@ class CompiledRoute:
     request_hooks[i] is the i-th `on_request` to run, and unwinding[i] what has to run on the way back when that one
     answers or raises; unwinding[-1] is for the exchange that went all the way. call: to the upstream, through every
     `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
-    location: its way back, for a reply's Location. retry: None is never. Times are seconds, None is no limit; body_max
+    location: its way back, for a reply's Location. retry, hedge: None is never. sends_timeout: the upstream is
+    told what is left of total_timeout_s. Times are seconds, None is no limit; body_max
     is bytes. position is `file:line:column`. uses: of its snapshot.
     """
 
@@ -82,6 +84,9 @@ class CompiledRoute:
     location: PathRewrite | None = None
     retry: Retry | None = None
     uses: Uses = field(default_factory=Uses)
+    hedge: Hedge | None = None
+    priority: Priority = "normal"
+    sends_timeout: bool = False
 
 
 @dataclass(frozen=True, slots=True)

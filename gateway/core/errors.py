@@ -124,6 +124,10 @@ IDEMPOTENCY_STORE_DOWN = _kind(
 # cache
 NOT_KEPT = _kind("not_kept", 504, "Nothing is kept that may be used", _POLICY, "http_request_denied")
 
+# maintenance, fault. An injected fault has the status that the table says.
+MAINTENANCE = _kind("maintenance", 503, "Closed for maintenance", _POLICY, "destination_unavailable")
+FAULT_INJECTED = _kind("fault_injected", 503, "A failure that was asked for", _POLICY, "http_request_denied")
+
 # batch
 BATCH_INVALID = _kind("batch_invalid", 422, "The batch is not valid", _POLICY, "http_request_error")
 BATCH_PART_REFUSED = _kind(
@@ -147,6 +151,12 @@ UPSTREAM_BAD_REPLY = _kind(
 UPSTREAM_TIMEOUT = _kind("upstream_timeout", 504, "The upstream is too slow", _UPSTREAM, "http_response_timeout")
 UPSTREAM_BUSY = _kind(
     "upstream_busy", 503, "The upstream has no free connection", _UPSTREAM, "connection_limit_reached"
+)
+UPSTREAM_CIRCUIT_OPEN = _kind(
+    "upstream_circuit_open", 503, "The upstream is given a rest", _UPSTREAM, "destination_unavailable"
+)
+UPSTREAM_OVERLOADED = _kind(
+    "upstream_overloaded", 503, "The upstream has too much to do", _UPSTREAM, "destination_unavailable"
 )
 
 # The gateway itself

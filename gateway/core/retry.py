@@ -34,11 +34,47 @@ class RetryBudget:
         return True
 
 
-def may_retry(cause: str, method: str, retry_on: frozenset[str], *, is_sent: bool) -> bool:
+# Nothing was sent, so repeating it does no harm, whatever it asks for. Not "tls", which stays wrong until somebody
+# mends it, nor "busy": the upstream has too much to do already.
+_UNSENT_CAUSES: Final = frozenset({"connect", "reset"})
+
+_PAUSE_BASE_S: Final = 0.025
+_PAUSE_MAX_S: Final = 0.25
+# A repeat that begins later than this before the deadline could not end in time.
+_LEAST_S: Final = 0.01
+# Longer than this no client is kept waiting for another attempt, whatever its deadline is.
+_RETRY_AFTER_MAX_S: Final = 5.0
+
+
+def may_retry(cause: str, method: str, retry_on: frozenset[str], *, is_sent: bool, is_keyed: bool = False) -> bool:
     """Whether an attempt that failed with `cause` (connect, reset, timeout or a status as text) may be repeated.
 
-    A request that never left (`is_sent` False) may always be; one that did only if its method is safe.
+    A request that never left (`is_sent` False) may always be. One that did only where the cause is listed, and if
+    doing it twice is doing it once: by its method (RFC 9110 section 9.2.2), or because it `is_keyed`, so that the
+    upstream can tell that it is the same one.
     """
-    if cause not in retry_on:
-        return False
-    return not is_sent or method in SAFE_METHODS
+    if not is_sent:
+        return cause in _UNSENT_CAUSES
+    return cause in retry_on and (is_keyed or method in IDEMPOTENT_METHODS)
+
+
+def pause_s(attempts: int, lot: float, retry_after: bytes | None, *, is_elsewhere: bool) -> float | None:
+    """How long to wait before the next attempt, or None where that is too long for anybody.
+
+    attempts: made so far. lot: drawn from 0..1. retry_after: what a 503 says (RFC 9110 section 10.2.3). is_elsewhere:
+    nothing was sent, and the next attempt goes to another endpoint, so there is nothing to be gentle to.
+    """
+    if retry_after is not None:
+        if not retry_after.isdigit() or len(retry_after) > 4:
+            # What is written as a date is minutes away; and what cannot be read is not waited for.
+            return None
+        asked_s = float(retry_after)
+        return None if asked_s > _RETRY_AFTER_MAX_S else asked_s + lot * _PAUSE_BASE_S
+    if is_elsewhere:
+        return 0.0
+    return lot * min(_PAUSE_MAX_S, _PAUSE_BASE_S * 2.0 ** (attempts - 1))
+
+
+def fits(wait_s: float, now_s: float, deadline_s: float | None) -> bool:
+    """Whether an attempt after so long can still end in time."""
+    return deadline_s is None or now_s + wait_s + _LEAST_S <= deadline_s

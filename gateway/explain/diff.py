@@ -12,7 +12,7 @@ from typing import Any
 from gateway.config.snapshot import CompiledRoute
 from gateway.core.changes import Change, Risk, Side, breaks, neutral, widens
 from gateway.explain.diff_sections import compare_tables
-from gateway.explain.origins import retry_of, size_text, timeouts_of
+from gateway.explain.origins import hedge_of, retry_of, size_text, timeouts_of
 from gateway.explain.rehearsal import Rehearsal
 from gateway.explain.witnesses import Witness, witnesses
 from gateway.plugin_api import Plugin, Stage
@@ -169,6 +169,9 @@ def _of_upstream(
             break
     yield from _terms("timeout", timeouts_of(before), timeouts_of(after))
     yield from _terms("retry", retry_of(before.retry), retry_of(after.retry))
+    yield from _terms("hedge", hedge_of(before), hedge_of(after))
+    if before.priority != after.priority:
+        yield neutral(f"priority of {{}}: {before.priority} -> {after.priority}")
 
 
 def _endpoints(rehearsal: Rehearsal, route: CompiledRoute) -> set[str]:
@@ -177,7 +180,8 @@ def _endpoints(rehearsal: Rehearsal, route: CompiledRoute) -> set[str]:
 
 def _terms(name: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[Change]:
     if bool(old) != bool(new):
-        yield neutral(f"{name} of {{}}: {'never' if not new else 'attempts ' + str(new['attempts'])}")
+        terms = ", ".join(f"{key} {_shown(value)}" for key, value in new.items() if key in ("attempts", "after"))
+        yield neutral(f"{name} of {{}}: {terms or 'never'}")
         return
     for key in new:
         before, after = old[key], new[key]

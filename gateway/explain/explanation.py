@@ -11,7 +11,7 @@ from gateway.config.table_test import Caller
 from gateway.core.headers import is_field_value, is_token
 from gateway.core.request_framing import is_host
 from gateway.explain.losers import losers_of
-from gateway.explain.origins import place_of, policy_rows, retry_of, scrubbed, timeouts_of
+from gateway.explain.origins import hedge_of, place_of, policy_rows, retry_of, scrubbed, timeouts_of
 from gateway.explain.rehearsal import Outcome, Rehearsal, Request
 
 _HIDDEN = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
@@ -65,7 +65,8 @@ async def explain(rehearsal: Rehearsal, request: Request) -> dict[str, Any]:
 
     request, version, why (one sentence), outcome (of `explained.describe`, and detail), route {id, position} or None,
     lost [{id, position, why}], caller or None, policies (of `origins.policy_rows`), reports (what plugins say: limit,
-    cache), upstream {name, position, endpoints, balance, target, headers, timeouts, retry} or None.
+    cache), upstream {name, position, endpoints, balance, target, headers, timeouts, retry, hedge,
+    priority} or None.
     """
     outcome = await rehearsal.run(request)
     loaded, snapshot, route = rehearsal.loaded, rehearsal.snapshot, outcome.route
@@ -124,6 +125,8 @@ def _upstream(loaded: LoadedTable, outcome: Outcome) -> dict[str, Any] | None:
         "headers": headers,
         "timeouts": timeouts_of(route),
         "retry": retry_of(route.retry),
+        "hedge": hedge_of(route),
+        "priority": route.priority,
     }
 
 

@@ -8,7 +8,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError
 
 from gateway.config.load import LoadedRoute, LoadedTable
-from gateway.config.model import Retry, Timeout
+from gateway.config.model import Retry
 from gateway.config.problems import Place
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.translate import Path
@@ -17,7 +17,7 @@ from gateway.core.scalars import parse_duration, parse_duration_or_none, parse_s
 from gateway.plugin_api import Plugin
 
 BUILT_IN = "built in"
-_OWN = ("rewrite", "body_max", "timeout", "retry")
+_OWN = ("rewrite", "body_max", "timeout", "retry", "hedge", "priority")
 
 
 def place_of(loaded: LoadedTable, path: Path) -> Place | None:
@@ -79,10 +79,12 @@ def _own_rows(
             said = place_of(loaded, limit)
             yield _own_row(name, size_text(route.body_max), BUILT_IN if said is None else f"gateway.limits at {said}")
         return
-    if name == "retry" and route.retry is None:
-        yield _own_row(name, "none", BUILT_IN if path is None else _said(loaded, path))
+    if name == "priority" or (name in ("retry", "hedge") and getattr(route, name) is None):
+        yield _own_row(
+            name, route.priority if name == "priority" else "none", BUILT_IN if path is None else _said(loaded, path)
+        )
         return
-    values = timeouts_of(route) if name == "timeout" else retry_of(route.retry)
+    values = timeouts_of(route) if name == "timeout" else retry_of(route.retry) if name == "retry" else hedge_of(route)
     for key, value in values.items():
         # Key by key: what a route leaves out is as in defaults.
         paths = ((*written.path, name, key), ("defaults", name, key))
@@ -92,11 +94,9 @@ def _own_rows(
 
 def timeouts_of(route: CompiledRoute) -> dict[str, str]:
     """In the table's words."""
-    values = (route.connect_timeout_s, route.total_timeout_s, route.idle_timeout_s)
-    return {
-        name: "none" if value is None else f"{value:g}s"
-        for name, value in zip(Timeout.model_fields, values, strict=True)
-    }
+    values = {"connect": route.connect_timeout_s, "total": route.total_timeout_s, "idle": route.idle_timeout_s}
+    shown = {name: "none" if value is None else f"{value:g}s" for name, value in values.items()}
+    return {**shown, "send": "true" if route.sends_timeout else "false"}
 
 
 def retry_of(retry: Retry | None) -> dict[str, Any]:
@@ -104,6 +104,15 @@ def retry_of(retry: Retry | None) -> dict[str, Any]:
     if retry is None:
         return {}
     return {"attempts": retry.attempts, "on": list(retry.on), "budget": f"{retry.budget:.0%}"}
+
+
+def hedge_of(route: CompiledRoute) -> dict[str, Any]:
+    """In the table's words; empty: never."""
+    hedge = route.hedge
+    if hedge is None:
+        return {}
+    after = "p95" if hedge.after is None else f"{hedge.after:g}s"
+    return {"after": after, "at_most": f"{hedge.at_most:.0%}"}
 
 
 def _own_row(name: str, value: Any, origin: str) -> dict[str, Any]:

@@ -16,6 +16,12 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_upstream_endpoint_in_flight, gateway_upstream_endpoint_connections (gauges) | upstream, endpoint | the same |
 | gateway_upstream_endpoint_ejections_total | upstream, endpoint | the same |
 | gateway_upstream_endpoint_probes_total | upstream, endpoint, result | the same |
+| gateway_upstream_retries_total | upstream, cause | forward |
+| gateway_upstream_hedges_total | upstream, outcome | hedging |
+| gateway_upstream_breaker_changes_total | upstream, state | circuit breakers |
+| gateway_upstream_breaker_open_workers (gauge) | upstream | circuit breakers |
+| gateway_upstream_concurrency_limit, gateway_upstream_queued (gauges) | upstream | admission |
+| gateway_upstream_shed_total | upstream, priority | admission |
 | gateway_limit_verdicts_total | the plugin's | limit |
 | gateway_limit_degraded_workers, gateway_limit_live_workers (gauges), gateway_limit_outages_total | | limits in Redis |
 | gateway_cache_requests_total | route, result | cache |
@@ -23,6 +29,7 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_cache_evictions_total | route, layer | the worker's memory of replies |
 | gateway_cache_kept_bytes (gauge) | layer | the worker's memory of replies |
 | gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
+| gateway_faults_total | route | fault |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |
 | gateway_workers (gauge), gateway_worker_restarts_total | | supervisor |

@@ -179,6 +179,7 @@ class FastConnection(asyncio.Protocol):
             upstream, self._upstream = self._upstream, None
             if upstream is not None:
                 upstream.close()
+                self._exchange.forwarder.abandon(self._exchange)
             self._finish(self._exchange, "client_gone")
 
     # -- for the lane -----------------------------------------------------------------------------------------------
@@ -362,11 +363,11 @@ class FastConnection(asyncio.Protocol):
             self._break_off(exchange, error)
 
     def _break_off(self, exchange: Exchange, error: BaseException | None) -> None:
-        """End an exchange whose client has gone, or that failed by a fault of ours or of a plugin's: how much of a
-        reply has left is not known then.
-        """
+        """End an exchange whose client has gone, or that failed by a fault of ours: what has left is not known then."""
         if error is not None:
             _log.error("an exchange failed", exc_info=error, extra={"request_id": exchange.request_id})
+        if exchange.forwarder is not None:
+            exchange.forwarder.abandon(exchange)
         reply = exchange.reply
         if reply is not None and not isinstance(reply.body, bytes):
             reply.body.close()

@@ -4,29 +4,37 @@ What may be repeated, and why it does no harm:
 - a connect that failed: nothing was sent;
 - a pooled connection that turns out closed before a byte of reply came: for safe and idempotent methods always, for
   others never, but those first ask the kernel whether the connection is still open;
-- what the route's `retry` lists, for safe methods, within the upstream's budget.
+- what the route's `retry` lists, for idempotent methods and for requests with a key, within the upstream's budget and
+  the deadline, after a pause.
 A body that is still streaming in cannot be sent twice: then only a failed connect is repeated.
 """
 
 import asyncio
 import logging
+import random
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 from typing import Final
 
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.headers import connection_options
-from gateway.core.retry import IDEMPOTENT_METHODS, may_retry
-from gateway.plugin_api import BodyStream, Exchange, Reply
+from gateway.core.retry import IDEMPOTENT_METHODS, fits, may_retry, pause_s
+from gateway.plugin_api import REPEATABLE, BodyStream, Exchange, Reply
+from gateway.proxy.attempt_notes import enter, leave, notes_of
 from gateway.proxy.connection import ReplySink, UpstreamConnection
 from gateway.proxy.heads import request_head
+from gateway.proxy.hedging import Hedge, HedgedAttempt, may_hedge
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.secured_transport import secure
 from gateway.proxy.tunnel import SwitchingReply
 from gateway.proxy.upstream_error import UpstreamError
+from gateway.upstreams.admission import NORMAL
+from gateway.upstreams.breaker import UNKNOWN
+from gateway.upstreams.guard import Guard
 from gateway.upstreams.registry import Endpoint, Upstream
 
 _log = logging.getLogger("gateway")
@@ -37,7 +45,9 @@ class ForwardPolicy:
     """How a route goes to its upstream, and how the paths in its replies come back.
 
     attempts: all of them, 1 is no retry. retry_on: causes and statuses as text. count_attempt: called with the outcome
-    of each attempt, "ok" or a cause. Times are seconds, None is no limit.
+    of each attempt, "ok" or a cause; count_retry: with the cause of each repeat. guard: of the upstream, where it has
+    a breaker or a limit. priority: an index of `admission.PRIORITIES`. sends_timeout: the upstream is told what is left
+    of the deadline. Times are seconds, None is no limit.
     """
 
     upstream: Upstream
@@ -49,6 +59,11 @@ class ForwardPolicy:
     retry_ratio: float
     count_attempt: Callable[[str], None]
     location: Callable[[str], str] | None = None
+    guard: Guard | None = None
+    hedge: Hedge | None = None
+    priority: int = NORMAL
+    sends_timeout: bool = False
+    count_retry: Callable[[str], None] | None = None
 
 
 class Forwarder:
@@ -58,11 +73,12 @@ class Forwarder:
     as nothing has to be waited for: it starts the first attempt, judges its outcome, and leaves the rest to `send`.
     """
 
-    __slots__ = ("_loop", "_outbox", "policies")
+    __slots__ = ("_loop", "_outbox", "_rng", "policies")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox, rng: random.Random | None = None) -> None:
         self._loop = loop
         self._outbox = outbox
+        self._rng = rng or random.Random()
         self.policies: Mapping[str, ForwardPolicy] = {}
 
     async def send(self, exchange: Exchange) -> Reply:
@@ -76,22 +92,35 @@ class Forwarder:
         tried = [endpoint for endpoint in upstream.endpoints if endpoint.name == exchange.endpoint]
         # What `start` chose and could not send to at once: to choose anew would skip a turn of the balancing.
         chosen = tried.pop() if tried and not exchange.attempts else None
-        if exchange.upstream_started_s == 0.0:
-            self._begin(exchange, policy)
-        while True:
-            endpoint = chosen or upstream.choose(tried, exchange)
-            chosen = None
-            exchange.attempts += 1
-            exchange.endpoint = endpoint.name
-            try:
-                outcome: Reply | GatewayError = await self._attempt(exchange, policy, endpoint)
-            except GatewayError as error:
-                outcome = error
-            if self.judge(exchange, outcome):
-                if isinstance(outcome, Reply):
-                    return outcome
-                raise outcome
-            tried.append(endpoint)
+        try:
+            while True:
+                if exchange.attempt is not None and exchange.attempt.pause_s:
+                    await asyncio.sleep(exchange.attempt.pause_s)
+                if policy.guard is not None:
+                    await enter(exchange, policy.guard, policy.priority, self._loop)
+                if exchange.upstream_started_s == 0.0:
+                    self._begin(exchange, policy)
+                endpoint = chosen or upstream.choose(tried, exchange)
+                chosen = None
+                exchange.attempts += 1
+                exchange.endpoint = endpoint.name
+                try:
+                    outcome: Reply | GatewayError
+                    if policy.hedge is not None and not tried and may_hedge(exchange, upstream):
+                        hedged = HedgedAttempt(exchange, upstream, policy.guard, policy.hedge, policy.count_attempt)
+                        outcome = await hedged.run(endpoint, partial(self._attempt, exchange, policy), self._loop)
+                    else:
+                        outcome = await self._attempt(exchange, policy, endpoint)
+                except GatewayError as error:
+                    outcome = error
+                if self.judge(exchange, outcome):
+                    if isinstance(outcome, Reply):
+                        return outcome
+                    raise outcome
+                tried.append(endpoint)
+        finally:
+            if exchange.attempt is not None:
+                self.abandon(exchange)
 
     def start(self, exchange: Exchange, sink: ReplySink) -> UpstreamConnection | None:
         """Start the first attempt if an idle connection is at hand and the request is plain; else None.
@@ -100,13 +129,23 @@ class Forwarder:
         """
         assert exchange.route is not None
         policy = self.policies[exchange.route.id]
-        if not isinstance(exchange.body, bytes) or b"upgrade" in exchange.headers:
+        if not isinstance(exchange.body, bytes) or b"upgrade" in exchange.headers or policy.hedge is not None:
             return None
+        guard = policy.guard
+        ticket = None
+        if guard is not None:
+            ticket = guard.enter_now(monotonic())
+            if ticket is None:
+                return None
         endpoint = policy.upstream.choose((), exchange)
         exchange.endpoint = endpoint.name
         connection = self._idle(exchange, endpoint)
         if connection is None:
+            if guard is not None and ticket is not None:
+                guard.leave(ticket, UNKNOWN, monotonic())
             return None
+        if ticket is not None:
+            notes_of(exchange).ticket = ticket
         self._begin(exchange, policy)
         exchange.attempts = 1
         self._write(exchange, policy, endpoint, connection, sink, upgrade=None)
@@ -122,6 +161,8 @@ class Forwarder:
                 policy.count_attempt("ok")
                 if policy.upstream.is_failing:
                     policy.upstream.endpoint(exchange.endpoint).succeeded()
+                if policy.guard is not None:
+                    leave(exchange, policy.guard, "ok")
                 if policy.location is not None and (outcome.status == 201 or 300 <= outcome.status < 400):
                     _restore_location(outcome, exchange.endpoint, policy.location)
                 return True
@@ -130,6 +171,8 @@ class Forwarder:
         else:
             if not isinstance(outcome, UpstreamError):
                 # What the client's own body did wrong is no fault of the upstream.
+                if policy.guard is not None:
+                    leave(exchange, policy.guard, UNKNOWN)
                 return True
             cause = outcome.cause
             is_sent = outcome.is_sent
@@ -138,18 +181,52 @@ class Forwarder:
             # That an idle connection was closed says nothing of the endpoint.
             policy.upstream.endpoint(exchange.endpoint).failed(cause)
         if isinstance(outcome, UpstreamError) and outcome.is_stale and _may_resend(exchange):
+            if policy.guard is not None:
+                leave(exchange, policy.guard, UNKNOWN)
             exchange.attempts -= 1
             return False
-        may_repeat = (
+        is_repeatable = (
             exchange.attempts < policy.attempts
-            and may_retry(cause, exchange.method, policy.retry_on, is_sent=is_sent)
+            and may_retry(
+                cause, exchange.method, policy.retry_on, is_sent=is_sent, is_keyed=REPEATABLE in exchange.state
+            )
             and (not is_sent or isinstance(exchange.body, bytes))
-            and (exchange.deadline_s is None or monotonic() < exchange.deadline_s)
-            and policy.upstream.retry_budget.take_retry()
         )
-        if may_repeat and isinstance(outcome, Reply) and not isinstance(outcome.body, bytes):
+        is_final = not is_repeatable or not self._repeat(exchange, policy, cause, outcome)
+        if policy.guard is not None:
+            # Of a request that was still being sent nobody knows whose fault it was: its client may have been slow.
+            is_known = not is_sent or isinstance(outcome, Reply) or isinstance(exchange.body, bytes)
+            leave(exchange, policy.guard, cause if is_known else UNKNOWN, is_final=is_final)
+        return is_final
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The attempt under way was given up, for its client has gone. Harmless where none is."""
+        if exchange.attempt is not None and exchange.route is not None:
+            guard = self.policies[exchange.route.id].guard
+            if guard is not None:
+                leave(exchange, guard, UNKNOWN)
+
+    def _repeat(self, exchange: Exchange, policy: ForwardPolicy, cause: str, outcome: Reply | GatewayError) -> bool:
+        """Make ready for another attempt, if there is time, room and budget for it."""
+        now_s = monotonic()
+        retry_after = None
+        if isinstance(outcome, Reply) and outcome.status == 503:
+            retry_after = outcome.headers.get(b"retry-after")
+        # Nothing was sent, and the next endpoint is another one: it gets no more than its share of the requests.
+        is_elsewhere = cause == "connect" and exchange.attempts < len(policy.upstream.endpoints)
+        wait_s = pause_s(exchange.attempts, self._rng.random(), retry_after, is_elsewhere=is_elsewhere)
+        if wait_s is None or not fits(wait_s, now_s, exchange.deadline_s):
+            return False
+        if policy.guard is not None and not policy.guard.may_repeat:
+            return False
+        if not is_elsewhere and not policy.upstream.retry_budget.take_retry():
+            return False
+        notes_of(exchange).pause_s = wait_s
+        if policy.count_retry is not None:
+            policy.count_retry(cause)
+        if isinstance(outcome, Reply) and not isinstance(outcome.body, bytes):
             outcome.body.close()
-        return not may_repeat
+        return True
 
     def _begin(self, exchange: Exchange, policy: ForwardPolicy) -> None:
         exchange.upstream_started_s = monotonic()
@@ -196,6 +273,9 @@ class Forwarder:
     ) -> None:
         body = exchange.body
         framing, is_chunked = _framing(exchange.method, body)
+        if policy.sends_timeout and exchange.deadline_s is not None:
+            left = b"x-request-timeout-ms: %d" % max(1, int(1000.0 * (exchange.deadline_s - monotonic())))
+            framing = framing + b"\r\n" + left if framing else left
         target = policy.rewrite(exchange) if policy.rewrite is not None else exchange.target
         data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=upgrade)
         connection.start(

@@ -35,6 +35,7 @@ _SET_BY_GATEWAY: Final = frozenset(
         b"x-forwarded-port",
         b"x-real-ip",
         b"x-request-id",
+        b"x-request-timeout-ms",
     }
 )
 _NOT_FORWARDED: Final = _underscore_twins(

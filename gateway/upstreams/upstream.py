@@ -18,6 +18,7 @@ from gateway.core.ketama import Ring
 from gateway.core.retry import RetryBudget
 from gateway.plugin_api import Exchange
 from gateway.upstreams.endpoint import Endpoint
+from gateway.upstreams.guard import Guard
 from gateway.upstreams.hash_key import KeyReader, key_reader
 from gateway.upstreams.shape import Balance, UpstreamShape
 
@@ -37,6 +38,7 @@ class Upstream:
         "_key",
         "_ring",
         "endpoints",
+        "guard",
         "is_failing",
         "is_panicking",
         "retry_budget",
@@ -52,6 +54,8 @@ class Upstream:
         self.is_failing = False
         self.is_panicking = False
         self.retry_budget = RetryBudget()
+        # Its circuit breaker and its limit, where it has them; set as a table says so.
+        self.guard: Guard | None = None
         self._by_name = {endpoint.name: endpoint for endpoint in self.endpoints}
         self._choose = _chooser(shape.balance, rng)
         self._key: KeyReader | None = None

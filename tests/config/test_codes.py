@@ -66,7 +66,9 @@ PROVOKED = {
     "test_failed": edited(("expect: {route: crm", "expect: {status: 418, route: crm")),
     "route_tie": routes("{id: a, match: /a, to: crm}", "{id: b, match: /a, to: crm}"),
     "include_empty": edited(("routes:", "include: [no*.yaml]\nroutes:")),
-    "not_in_force": edited((CRM, f"{CRM[:-1]}, breaker: {{min: 5}}}}")),
+    "not_in_force": edited(
+        ("to: crm}", "to: crm, keep: 5m}"), ("routes:", "plugins: [tests.config.sample_plugins.Later]\nroutes:")
+    ),
     "without_effect": edited((CRM, f"{CRM[:-1]}, hash_on: ip}}")),
     "empty_value": route("retry: "),
     "unverified": edited((CRM, '{endpoints: ["https://h:1"], tls: {verify: false}}')),

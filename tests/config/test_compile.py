@@ -170,7 +170,7 @@ def test_the_fallback_has_the_edge_plugins_of_the_defaults_only() -> None:
 def test_what_is_not_in_force_is_said_of_each_key() -> None:
     text = GOOD.replace(
         "    endpoints",
-        "    health: {path: /h}\n    eject: {for: 5s}\n    breaker: {}\n"
+        "    health: {path: /h}\n    eject: {for: 5s}\n    breaker: {}\n    overload: {}\n"
         "    balance: hash\n    hash_on: ip\n    endpoints",
     )
     text += "  keep: 5s\ntests:\n- {get: /x, expect: {status: 404}}\n"
@@ -179,8 +179,7 @@ def test_what_is_not_in_force_is_said_of_each_key() -> None:
 
     assert {warning.severity for warning in warnings} == {"warning"}
     assert [str(warning) for warning in warnings] == [
-        'routes.yaml:10:5: not_in_force: "breaker" is read and checked, but not yet in force',
-        'routes.yaml:18:3: not_in_force: "keep" is read and checked, but not yet in force',
+        'routes.yaml:19:3: not_in_force: "keep" is read and checked, but not yet in force',
     ]
 
 

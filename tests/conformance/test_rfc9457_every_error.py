@@ -32,6 +32,8 @@ plans: {free: {limits: [2/d]}}
 defaults: {auth: none, timeout: {connect: 200ms, total: 400ms}, body_max: 1KiB}
 upstreams:
   origin: {endpoints: ["${env:ORIGIN}"], pool: {max: 1}}
+  frail: {endpoints: ["${env:ORIGIN}"], breaker: {min: 1}}
+  narrow: {endpoints: ["${env:ORIGIN}"], overload: {max: 1, min: 1, queue: 0}}
   nobody: {endpoints: ["http://127.0.0.1:1"]}
   deaf: {endpoints: ["${env:DEAF}"]}
   stranger: {endpoints: ["${env:STRANGER}"]}
@@ -56,6 +58,10 @@ routes:
 - {id: deaf, match: "/deaf", to: deaf}
 - {id: stranger, match: "/stranger", to: stranger}
 - {id: plain, match: "/plain", to: plain}
+- {id: frail, match: "/frail", to: frail}
+- {id: narrow, match: "/narrow", to: narrow}
+- {id: closed-now, match: "/closed-now", to: origin, maintenance: 10m}
+- {id: broken-now, match: "/broken-now", to: origin, fault: {status: 503}}
 - {id: faulty, match: "/faulty", to: origin, faulty: on_request}
 - {id: broken, match: "/broken", to: nowhere}
 """
@@ -90,12 +96,17 @@ async def busy(r: Rig) -> ClientReply:
         return await r.exchange("GET", "/open/x")
 
 
-async def one_too_many(r: Rig) -> ClientReply:
+async def one_too_many(r: Rig, path: str) -> ClientReply:
     r.origin.script = silent
     async with connected(r.gateway.port) as other:
-        other.send(b"GET /capped HTTP/1.1\r\nHost: a\r\n\r\n")
+        other.send(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
         await until(lambda: bool(r.origin.requests))
-        return await r.exchange("GET", "/capped")
+        return await r.exchange("GET", path)
+
+
+async def after_a_failure(r: Rig) -> ClientReply:
+    r.origin.script = answer(b"no", "503 No")
+    return await second(r, "/frail")
 
 
 async def with_script(r: Rig, script: Any) -> ClientReply:
@@ -179,7 +190,7 @@ SCENARIOS: dict[str, Scenario] = {
     "address_refused": lambda r: r.exchange("GET", "/inner"),
     "origin_refused": lambda r: r.exchange("OPTIONS", "/crossed", PREFLIGHT),
     "rate_limited": lambda r: second(r, "/limited"),
-    "concurrency_limited": one_too_many,
+    "concurrency_limited": lambda r: one_too_many(r, "/capped"),
     "limit_store_down": lambda r: r.exchange("GET", "/shared"),
     "idempotency_key_missing": lambda r: r.exchange("POST", "/once"),
     "idempotency_key_malformed": lambda r: keyed(r, "a b"),
@@ -188,6 +199,8 @@ SCENARIOS: dict[str, Scenario] = {
     "idempotency_reply_not_kept": keyed_large,
     "idempotency_key_reused": keyed_twice,
     "idempotency_store_down": keyed,
+    "maintenance": lambda r: r.exchange("GET", "/closed-now"),
+    "fault_injected": lambda r: r.exchange("GET", "/broken-now"),
     "batch_invalid": lambda r: r.exchange("POST", "/batch", body=b"{}"),
     "batch_part_refused": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/batch"}]),
     "batch_deadline": lambda r: batch_part(r, [{"id": 1, "method": "GET", "path": "/open/"}]),
@@ -199,6 +212,8 @@ SCENARIOS: dict[str, Scenario] = {
     "upstream_bad_reply": lambda r: with_script(r, raw(b"hello\r\n\r\n")),
     "upstream_timeout": lambda r: with_script(r, silent),
     "upstream_busy": busy,
+    "upstream_circuit_open": after_a_failure,
+    "upstream_overloaded": lambda r: one_too_many(r, "/narrow"),
     "internal_error": lambda r: r.exchange("GET", "/faulty"),
     "route_quarantined": lambda r: r.exchange("GET", "/broken"),
     "overloaded": too_many_connections,

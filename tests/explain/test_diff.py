@@ -85,6 +85,9 @@ A = "id: a, match: /a/*, to: one"
         ),
         ([A], [f"{A}, timeout: {{connect: 2s}}"], ["neutral: timeout.connect of a: 1s -> 2s"], None),
         ([A], [f"{A}, retry: {{attempts: 3}}"], ["neutral: retry of a: attempts 3"], ["neutral: retry of a: never"]),
+        ([A], [f"{A}, hedge: {{after: 50ms}}"], ["neutral: hedge of a: after 0.05s"], ["neutral: hedge of a: never"]),
+        ([A], [f"{A}, priority: high"], ["neutral: priority of a: normal -> high"], None),
+        ([A], [f"{A}, timeout: {{send: false}}"], ["neutral: timeout.send of a: true -> false"], None),
         (
             [f"{A}, retry: {{on: [connect, reset]}}"],
             [f"{A}, retry: {{on: [connect], budget: 10%}}"],

@@ -38,7 +38,7 @@ async def test_a_request_that_goes_to_its_upstream() -> None:
     assert (upstream["name"], upstream["position"]) == ("crm", "routes.yaml:14:3")
     assert upstream["endpoints"] == [{"url": "http://127.0.0.1:8101", "weight": 1}]
     assert upstream["target"] == "/crm/x?a=b"
-    assert upstream["timeouts"] == {"connect": "1s", "total": "9s", "idle": "none"}
+    assert upstream["timeouts"] == {"connect": "1s", "total": "9s", "idle": "none", "send": "true"}
     assert ["x-tenant-id", "t1"] in upstream["headers"]
 
 

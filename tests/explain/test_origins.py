@@ -24,7 +24,7 @@ def test_each_policy_says_where_it_stands() -> None:
     found = rows("records")
     assert list(found) == [
         *("headers", "auth", "limit", "rewrite", "body_max", "timeout.connect", "timeout.total", "timeout.idle"),
-        *("retry.attempts", "retry.on", "retry.budget"),
+        *("timeout.send", "retry.attempts", "retry.on", "retry.budget", "hedge", "priority"),
     ]
     assert {name: row["from"] for name, row in found.items()} == {
         "headers": f"route at routes.yaml:{line_of('headers:', 'id: records')}:3",
@@ -35,9 +35,12 @@ def test_each_policy_says_where_it_stands() -> None:
         "timeout.connect": f"route at routes.yaml:{line_of('timeout:', 'id: records')}:13",
         "timeout.total": f"defaults at routes.yaml:{line_of('timeout:')}:13",
         "timeout.idle": "built in",
+        "timeout.send": "built in",
         "retry.attempts": f"route at routes.yaml:{line_of('retry:')}:11",
         "retry.on": "built in",
         "retry.budget": "built in",
+        "hedge": "built in",
+        "priority": "built in",
     }
     assert [found[name]["value"] for name in ("timeout.connect", "timeout.total", "retry.attempts", "body_max")] == [
         *("2s", "9s", 3, "10MiB"),

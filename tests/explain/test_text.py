@@ -31,7 +31,7 @@ async def test_every_line_of_a_request_that_is_sent_on() -> None:
         f'cache ["t2:t1", "http", "gateway", "/api/crm/x", ""] {TERMS}',
         "upstream crm at routes.yaml:14:3",
         "endpoints: http://127.0.0.1:8101, round_robin",
-        "timeouts: connect 1s, total 9s, idle none; retry: never",
+        "timeouts: connect 1s, total 9s, idle none, send true; retry: never",
         "GET /crm/x",
         "x-tenant-id: t1",
     ):

@@ -1,16 +1,22 @@
 """What is tried again, and what never is (RFC 9110 section 9.2.2)."""
 
+import asyncio
+
 import pytest
 
 from tests.support.client import connected
 from tests.support.gateway import rig, running_gateway
-from tests.support.origin import Script, answer, raw, running_origin
+from tests.support.origin import Received, Script, answer, raw, running_origin
 
 RETRYING = """
 version: 1
 defaults: {auth: none, retry: {attempts: 3, on: [connect, reset, timeout, 503], budget: 100%}, timeout: {total: 2s}}
 upstreams: {origin: {endpoints: ["${env:ORIGIN}"]}}
-routes: [{id: all, match: /*, to: origin}, {id: once, match: /once, to: origin, retry: none}]
+routes:
+- {id: all, match: /*, to: origin}
+- {id: once, match: /once, to: origin, retry: none}
+- {id: keyed, match: /keyed, to: origin, idempotency: optional}
+- {id: brief, match: /brief, to: origin, retry: {attempts: 3, on: ["500"]}}
 """
 TWO = RETRYING.replace('["${env:ORIGIN}"]', '["http://127.0.0.1:1", "${env:ORIGIN}"]')
 
@@ -30,8 +36,8 @@ FAULTS = {"503": answer(b"no", "503 Service Unavailable"), "reset": raw(b"", clo
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
-async def test_a_safe_method_is_tried_again(fault: str, method: str) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
+async def test_an_idempotent_method_is_tried_again(fault: str, method: str) -> None:
     async with rig(RETRYING, failing(2, FAULTS[fault])) as r:
         reply = await r.exchange(method, "/")
         assert reply.status == 200
@@ -39,11 +45,12 @@ async def test_a_safe_method_is_tried_again(fault: str, method: str) -> None:
         assert (await r.gateway.log_lines())[0]["attempts"] == 3
         assert r.gateway.metric("gateway_upstream_attempts_total", outcome=fault) == 2
         assert r.gateway.metric("gateway_upstream_attempts_total", outcome="ok") == 1
+        assert r.gateway.metric("gateway_upstream_retries_total", upstream="origin", cause=fault) == 2
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-async def test_a_method_that_changes_something_is_never_tried_again(fault: str, method: str) -> None:
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_a_method_that_does_more_the_second_time_is_never_tried_again(fault: str, method: str) -> None:
     async with rig(RETRYING, failing(2, FAULTS[fault])) as r:
         reply = await r.exchange(method, "/", body=b"x")
         assert reply.status == (503 if fault == "503" else 502)
@@ -111,3 +118,57 @@ async def test_a_reply_that_streams_and_is_tried_again_is_let_go() -> None:
     async with rig(RETRYING, failing(1, slow_503)) as r:
         assert (await r.exchange("GET", "/")).body == b"at last"
         await r.origin.closed.wait()
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+async def test_a_request_with_a_key_is_tried_again_with_its_key(fault: str, method: str) -> None:
+    async with rig(RETRYING, failing(1, FAULTS[fault])) as r:
+        reply = await r.exchange(method, "/keyed", {"Idempotency-Key": "k1"}, body=b"x")
+        assert reply.status == 200
+        assert [request.get("idempotency-key") for request in r.origin.requests] == ["k1", "k1"]
+    async with rig(RETRYING, failing(1, FAULTS[fault])) as r:
+        assert (await r.exchange(method, "/keyed", body=b"x")).status >= 502
+        # A key that the route does not look at is no promise of the upstream's.
+        r.origin.script = failing(1, FAULTS[fault])
+        assert (await r.exchange(method, "/", {"Idempotency-Key": "k1"}, body=b"x")).status >= 502
+        assert len(r.origin.requests) == 2
+
+
+async def test_a_refused_connect_to_the_only_endpoint_is_tried_as_often_as_attempts_say_whatever_on_lists() -> None:
+    async with rig(RETRYING, environ={"ORIGIN": "http://127.0.0.1:1"}) as r:
+        for path in ("/", "/brief"):
+            assert (await r.exchange("POST", path)).json["code"] == "upstream_unreachable"
+        assert [line["attempts"] for line in await r.gateway.log_lines(2)] == [3, 3]
+        assert (await r.exchange("POST", "/once")).status == 502
+        assert (await r.gateway.log_lines(3))[2]["attempts"] == 1
+
+
+async def test_rfc9110_10_2_3_a_503_is_tried_again_when_it_says_and_not_at_all_after_the_deadline() -> None:
+    loop = asyncio.get_running_loop()
+    busy = answer(b"busy", "503 Busy", ("Retry-After: 1",))
+    async with rig(RETRYING, failing(1, busy)) as r:
+        started_s = loop.time()
+        assert (await r.exchange("GET", "/")).body == b"at last"
+        assert loop.time() - started_s >= 1.0
+    async with rig(RETRYING, answer(b"busy", "503 Busy", ("Retry-After: 2",))) as r:
+        started_s = loop.time()
+        reply = await r.exchange("GET", "/")
+        assert (reply.body, reply.get("Retry-After")) == (b"busy", "2")
+        assert loop.time() - started_s < 1.0
+        assert len(r.origin.requests) == 1
+
+
+async def test_all_attempts_together_have_the_routes_time() -> None:
+    table = RETRYING.replace("total: 2s", "total: 300ms").replace("attempts: 3", "attempts: 10")
+    loop = asyncio.get_running_loop()
+
+    async def slow(received: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.12)
+        await answer(b"no", "503 No")(received, reader, writer)
+
+    async with rig(table, slow) as r:
+        started_s = loop.time()
+        assert (await r.exchange("GET", "/")).status in (503, 504)
+        assert loop.time() - started_s < 0.5
+        assert len(r.origin.requests) <= 3

@@ -69,13 +69,16 @@ upstreams = st.fixed_dictionaries(
         "slow_start": durations,
         "resolve": durations,
         "eject": some(errors=st.integers(1, 9), **{"for": durations}),
-        "breaker": some(window=durations, min=st.integers(1, 99)),
+        "breaker": some(window=durations, min=st.integers(1, 99), trials=st.integers(1, 9)),
+        "overload": some(max=st.integers(10, 99), min=st.integers(1, 9), queue=st.integers(0, 99), wait=durations),
         "pool": some(max=st.integers(1, 999), idle=durations),
     },
 )
 policies = some(
     timeout=timeouts,
     retry=retries,
+    hedge=st.just("none") | some(after=st.just("p95") | durations),
+    priority=st.sampled_from(["critical", "high", "normal", "low"]),
     body_max=sizes,
     stamp=st.text("ab c", min_size=1).filter(lambda text: text.strip() == text),
     mark=st.just("none") | st.lists(words, min_size=1, max_size=3).filter(lambda listed: "never" not in listed),

@@ -35,7 +35,7 @@ routes:
 """
 # Whatever a stream leaves unfinished, this ends it: more than any body that is waited for, and nowhere a valid head.
 POISON = b"\0\r\n\r\n" * 14_000
-VARYING = re.compile(rb"(?m)^(?:x-request-id|server-timing|date|traceparent|host): [^\r]*")
+VARYING = re.compile(rb"(?m)^(?:x-request-id|server-timing|date|traceparent|host|x-request-timeout-ms): [^\r]*")
 # The words of a refusal may differ with how far the lane had read, the verdict may not. That of a HEAD has no words.
 PROBLEM = re.compile(
     rb"(HTTP/1\.1 \d+) [^\r]*\r\ncontent-type: application/problem\+json(?:(?!HTTP/1\.1 \d\d\d ).)*?"

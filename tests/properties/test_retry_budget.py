@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.retry import SAFE_METHODS, RetryBudget, may_retry
+from gateway.core.retry import IDEMPOTENT_METHODS, RetryBudget, may_retry
 
 events = st.lists(st.tuples(st.sampled_from(["request", "retry"]), st.sampled_from([0.0, 0.05, 0.2, 0.5, 1.0])))
 
@@ -23,10 +23,10 @@ def test_no_more_than_ten_and_the_share_of_the_requests(events: list[tuple[str, 
         assert 0.0 <= budget.tokens <= 10.0
 
 
-@given(st.text(), st.text(), st.frozensets(st.text(), max_size=4), st.booleans())
-def test_only_what_is_listed_and_only_what_is_safe(
-    cause: str, method: str, retry_on: frozenset[str], is_sent: bool
+@given(st.text(), st.text(), st.frozensets(st.text(), max_size=4), st.booleans(), st.booleans())
+def test_what_was_sent_only_if_listed_and_only_if_twice_is_once(
+    cause: str, method: str, retry_on: frozenset[str], is_sent: bool, is_keyed: bool
 ) -> None:
-    if may_retry(cause, method, retry_on, is_sent=is_sent):
-        assert cause in retry_on
-        assert not is_sent or method in SAFE_METHODS
+    if may_retry(cause, method, retry_on, is_sent=is_sent, is_keyed=is_keyed):
+        assert not is_sent or cause in retry_on
+        assert not is_sent or is_keyed or method in IDEMPOTENT_METHODS

@@ -251,7 +251,7 @@ async def compare(
 
 
 # Each time another, or not there where the rehearsal vouches.
-FRESH = ("host", "content-length", "x-request-id", "traceparent", "authorization")
+FRESH = ("host", "content-length", "x-request-id", "traceparent", "authorization", "x-request-timeout-ms")
 
 
 def lines_of(received: Received) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.core.ejection import EjectRule
 from gateway.core.errors import BODY_TOO_LARGE, UPSTREAM_RESET, UPSTREAM_UNREACHABLE, GatewayError
+from gateway.core.headers import Headers
 from gateway.observe.metrics import WorkerMetrics
 from gateway.plugin_api import Exchange, Reply, RouteInfo
 from gateway.proxy.connection import UpstreamConnection
@@ -80,7 +81,11 @@ async def test_a_good_reply_is_final_whatever_its_status_below_500() -> None:
         (Reply(503), "GET", {"deadline_s": 1.0}, True),
         (Reply(503), "GET", {"body": Pieces(b"x")}, True),
         (RESET, "GET", {}, False),
-        (RESET, "PUT", {}, True),
+        (RESET, "PUT", {}, False),
+        (RESET, "PATCH", {}, True),
+        (Reply(503, Headers([(b"retry-after", b"1")])), "GET", {}, False),
+        (Reply(503, Headers([(b"retry-after", b"60")])), "GET", {}, True),
+        (Reply(503, Headers([(b"retry-after", b"1")])), "GET", {"deadline_s": monotonic() + 0.5}, True),
         (REFUSED, "POST", {}, False),
         (REFUSED, "POST", {"body": Pieces(b"x")}, False),
         (STALE, "PUT", {}, False),
