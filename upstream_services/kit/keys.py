@@ -40,3 +40,4 @@ CHANGES = web.AppKey("changes", ChangeFeed)
 HTTP_CLIENT = web.AppKey("http_client", ClientSession)
 DRAINING = web.AppKey("draining", asyncio.Event)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
+PRIMARY_ONLY = "primary_only"  # in a request: it is not to be read from a replica

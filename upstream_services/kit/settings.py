@@ -33,7 +33,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 0
     database: URL | None = None
+    read_databases: tuple[URL, ...] = ()
     listen_database: URL | None = None
+    migrate: bool = False
     data: Path | None = None
     drain_s: float = 10.0
     exit_with_parent: bool = False
@@ -45,6 +47,10 @@ def _url(text: str) -> URL:
         return database_url(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _urls(text: str) -> tuple[URL, ...]:
+    return tuple(_url(part.strip()) for part in text.split(",") if part.strip())
 
 
 def parse(
@@ -71,9 +77,12 @@ def parse(
         _url,
         "DATABASE_URL",
     )
+    add("--database-read", "", "replicas: URLs with commas between them", _urls, "DATABASE_READ_URL")
     add("--listen-database", None, "the same database past PgBouncer, for the change feed", _url, "LISTEN_DATABASE_URL")
     add("--data", None, "folder of the embedded PostgreSQL; default: a temporary one", Path)
     add("--drain", "10", "seconds that running requests get on SIGTERM", float)
+    is_asked = environment.get("MIGRATE", "") not in ("", "0", "no", "false")
+    parser.add_argument("--migrate", action="store_true", default=is_asked, help="migrate before serving [MIGRATE]")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     for flag in flags:
         add(flag.name, flag.default, flag.help)
@@ -82,7 +91,9 @@ def parse(
         host=found.host,
         port=found.port,
         database=found.database,
+        read_databases=found.database_read,
         listen_database=found.listen_database,
+        migrate=found.migrate,
         data=found.data,
         drain_s=found.drain,
         exit_with_parent=found.exit_with_parent,
