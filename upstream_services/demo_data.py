@@ -74,7 +74,7 @@ class Maker:
             phone = f"+91 {self.draw.randrange(6 * 10**9, 10**10)}"
             status, company = self.draw.choice(("lead", "active", "active", "inactive")), self.draw.choice(COMPANIES)
             contacts.append(
-                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company)
+                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company, tag_ids=[])
             )
         yield from contacts
         for _ in self.count(DEALS):

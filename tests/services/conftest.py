@@ -18,7 +18,7 @@ from upstream_services.hr.api import SERVICE as HR
 from upstream_services.kit.app import Service, build_app
 from upstream_services.kit.database import database_url
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
-from upstream_services.kit.migrations import migrate
+from upstream_services.kit.migrations import create_all, migrate
 from upstream_services.kit.settings import Settings
 from upstream_services.marketing.api import SERVICE as MARKETING
 
@@ -53,7 +53,10 @@ def migrated(postgres: EmbeddedPostgres, templates: dict[Path, str]) -> MakeData
             template = f"template_{service.migrations.parent.name}"
             templates[service.migrations] = template
             url = await postgres.create_database(template)
-            await migrate(database_url(url), service.migrations, service.metadata)
+            if service.migrations.exists():
+                await migrate(database_url(url), service.migrations, service.metadata)
+            else:
+                await create_all(database_url(url), service.metadata)
             await postgres.create_database(service.migrations.parent.name, template=template)
         return await postgres.create_database(name or service.name, template=templates[service.migrations])
 

@@ -28,12 +28,17 @@ SERVICES = {service.name: service for service in (CRM, FINANCE, HR, MARKETING)}
 
 # Path -> fields whose value a rule of the service demands, beyond what their types say.
 SPECIAL: dict[str, dict[str, Any]] = {
+    "/crm/quotes": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
+    "/crm/orders": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
     "/finance/invoices": {
         "lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}],
     },
 }
 # Path -> a PATCH that is legal for the record of the sample; the first text field gets another value otherwise.
 CHANGES: dict[str, dict[str, Any]] = {}
+
+# Path -> references that a sample has although they may be left out.
+WITH: dict[str, tuple[str, ...]] = {"/crm/notes": ("contact_id",)}
 
 # Field -> an example, where the type alone says too little.
 BY_NAME: dict[str, Any] = {
@@ -42,6 +47,7 @@ BY_NAME: dict[str, Any] = {
     "phone": "+91 98765 43210",
     "website": "https://x.example",
     "currency": "INR",
+    "media_type": "text/plain",
 }
 
 
@@ -87,7 +93,7 @@ async def body_of(client: Client, path: str, headers: Mapping[str, str] | None =
     special = SPECIAL.get(path, {})
     body: dict[str, Any] = dict(special)
     for name, info in resource.create.model_fields.items():
-        if name in special or not info.is_required():
+        if name in special or not (info.is_required() or name in WITH.get(path, ())):
             continue
         if name in resource.references:
             owner = next(r for r in service.resources if r.table.__tablename__ == resource.references[name])

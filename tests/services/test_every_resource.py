@@ -7,7 +7,7 @@ import io
 import uuid
 
 from .conftest import Client
-from .samples import body_of, change_of, make, resource_of
+from .samples import body_of, change_of, make
 
 
 async def test_the_life_of_a_record(client: Client, path: str) -> None:
@@ -129,8 +129,7 @@ async def test_unknown_fields_and_parameters_are_named(client: Client, path: str
 
 async def test_text_that_postgresql_cannot_keep(client: Client, path: str) -> None:
     body = await body_of(client, path)
-    fields = resource_of(path)[1].create.model_fields
-    name = next(key for key in fields if isinstance(body.get(key), str) and key.rpartition("_")[2] in ("name", "title"))
+    name = next(iter(change_of(path)))
     for text in ("a\0b", "\ud800"):
         reply = await client.post(path, json=body | {name: text})
         assert reply.status in (400, 422), await reply.text()

@@ -15,9 +15,13 @@ from sqlalchemy import MetaData
 from upstream_services.kit import health
 from upstream_services.kit.database import Database
 from upstream_services.kit.errors import problems
+from upstream_services.kit.jobs.context import jobs_context
+from upstream_services.kit.jobs.declare import Job
+from upstream_services.kit.jobs.resource import file_of_jobs, resource_of_jobs
 from upstream_services.kit.keys import DATABASE, DRAINING, IN_FLIGHT, PRIMARY_ONLY, SETTINGS, InFlight
 from upstream_services.kit.openapi import document
 from upstream_services.kit.operations import Operation
+from upstream_services.kit.references import tables_of
 from upstream_services.kit.replicas import ReplicaLost
 from upstream_services.kit.resource import Resource
 from upstream_services.kit.routing import Path as ServicePath
@@ -43,6 +47,7 @@ class Service:
     metadata: MetaData
     resources: Sequence[Resource[Any]]
     operations: Sequence[Operation] = ()
+    jobs: Sequence[Job] = ()
     contexts: Sequence[Context] = ()
     flags: Sequence[Flag] = ()
     version: str = "1.0.0"
@@ -50,7 +55,21 @@ class Service:
     @cached_property
     def paths(self) -> list[ServicePath]:
         """Every path that it answers, beside health and its document."""
-        return paths_of(self.name, self.resources, self.operations)
+        return paths_of(self.name, self.all_resources, self.all_operations)
+
+    @cached_property
+    def all_resources(self) -> tuple[Resource[Any], ...]:
+        """With its jobs, where it has any."""
+        if not self.jobs:
+            return tuple(self.resources)
+        return (*self.resources, resource_of_jobs(tables_of(self.resources[0].table.registry)["jobs"]))
+
+    @cached_property
+    def all_operations(self) -> tuple[Operation, ...]:
+        """With the files of its jobs, where it has any."""
+        if not self.jobs:
+            return tuple(self.operations)
+        return (*self.operations, file_of_jobs(tables_of(self.resources[0].table.registry)["job_files"]))
 
     @cached_property
     def migrations(self) -> Path:
@@ -132,6 +151,8 @@ def build_app(service: Service, settings: Settings) -> web.Application:
     app[SETTINGS], app[DRAINING], app[IN_FLIGHT] = settings, asyncio.Event(), InFlight()
     app[DATABASE] = Database(settings.database, settings.read_databases)
     app.cleanup_ctx.append(_database_context(service))
+    if service.jobs:
+        app.cleanup_ctx.append(jobs_context(service))
     app.cleanup_ctx.extend(service.contexts)
     app.on_shutdown.append(_set_draining)
     openapi = _tell_document(service)

@@ -1,4 +1,4 @@
-"""What `python -m upstream_services.<service>` does beside serving: `migrate`, `migration "..."`, `openapi`."""
+"""What `python -m upstream_services.<service>` does beside serving: migrate, migration "...", openapi, worker."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from upstream_services.kit.settings import parse
 
 def run(service: Service, command: str, arguments: Sequence[str]) -> int:
     """Runs a command. Returns the exit code: 0, or 2 with one line that says why not."""
-    functions = {"migrate": _migrate, "migration": _migration, "openapi": _openapi}
+    functions = {"migrate": _migrate, "migration": _migration, "openapi": _openapi, "worker": _worker}
     if command not in functions:
         sys.stderr.write(f"{service.name}: {command!r} is no command; there are {', '.join(functions)}\n")
         return 2
@@ -58,6 +58,13 @@ def _migration(service: Service, arguments: Sequence[str]) -> int:
         path = asyncio.run(write_next(url, service.migrations, service.metadata, arguments[0]))
     sys.stdout.write(f"{service.name}: {path.name if path else 'the models say nothing new'}\n")
     return 0
+
+
+def _worker(service: Service, arguments: Sequence[str]) -> int:
+    """Runs jobs that other processes of the service write down, until it is told to stop."""
+    from upstream_services.kit.serve import run_worker
+
+    return run_worker(service, parse(service.name, service.port, service.flags, arguments))
 
 
 def _openapi(service: Service, _arguments: Sequence[str]) -> int:

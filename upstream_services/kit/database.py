@@ -8,7 +8,7 @@ one server.
 
 import logging
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,7 +85,9 @@ class Database:
         self.url = url
         self.engine = make_engine(url)
         self.replicas = Replicas(self.engine, [Replica(url, make_engine(url)) for url in read_urls])
-        self._role: str | None = None
+        self.role: str | None = None  # what transactions step down to; None where the login has no more rights
+        self.job_table: Any = None
+        self.on_jobs: Callable[[list[Any]], None] = lambda _jobs: None  # what is told of jobs that were committed
 
     def __repr__(self) -> str:
         return f"<Database {self.url.render_as_string()} {self.engine.pool.status()} {self.replicas!r}>"
@@ -98,18 +100,24 @@ class Database:
                     raise RuntimeError(
                         f"the login bypasses row-level security and there is no role {ROWS_ROLE}: migrate"
                     )
-                self._role = ROWS_ROLE
+                self.role = ROWS_ROLE
         self.replicas.start()
 
     @asynccontextmanager
-    async def transaction(self, tenant: str, user: str | None = None) -> AsyncIterator[AsyncSession]:
-        """A transaction that sees `tenant`'s rows only; committed at the end, rolled back by an exception."""
-        session = self._session(self.engine, tenant, user)
+    async def transaction(
+        self, tenant: str, user: str | None = None, **origin: str | None
+    ) -> AsyncIterator[AsyncSession]:
+        """A transaction that sees `tenant`'s rows only; committed at the end, rolled back by an exception.
+
+        `origin`, the ids of the request that it belongs to, goes on with the jobs that it starts.
+        """
+        session = self._session(self.engine, tenant, user, origin)
         async with session, session.begin():
             yield session
-            written = bool(session.info.get("written"))
-        if written:
+        if session.info.get("written"):
             self.replicas.wrote(tenant)
+        if session.info.get("jobs"):
+            self.on_jobs(session.info["jobs"])
 
     @asynccontextmanager
     async def reading(self, tenant: str, *, primary: bool = False) -> AsyncIterator[AsyncSession]:
@@ -132,11 +140,13 @@ class Database:
                 raise ReplicaLost(str(error)) from error
             raise
 
-    def _session(self, engine: AsyncEngine, tenant: str, user: str | None) -> AsyncSession:
+    def _session(
+        self, engine: AsyncEngine, tenant: str, user: str | None, origin: Mapping[str, str | None] | None = None
+    ) -> AsyncSession:
         return AsyncSession(
             engine,
             sync_session_class=TenantSession,
-            info={"tenant": tenant, "user": user, "role": self._role},
+            info={"tenant": tenant, "user": user, "role": self.role, "job_table": self.job_table, **(origin or {})},
             expire_on_commit=False,
             autoflush=False,  # a rule that looks something up must not write the half-made row it is judging
         )

@@ -1,24 +1,22 @@
 """The endpoints of a resource that show many rows: its list, the lists nested in other resources, the CSV export."""
 
-import csv
-import io
 from collections.abc import AsyncIterator
 from typing import Any, Generic
 
 from aiohttp import web
+from multidict import MultiMapping
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from upstream_services.kit.documents import cell, csv_lines
 from upstream_services.kit.errors import problem_of
 from upstream_services.kit.listing import Wish, columns_to_read, read_wish
 from upstream_services.kit.pagination import Key, Page, encode_cursor, paginate
 from upstream_services.kit.requests import load, path_id, reading
 from upstream_services.kit.resource import R, Resource
 from upstream_services.kit.tenancy import tenant_of
-from upstream_services.kit.views import tagged_reply, to_json
+from upstream_services.kit.views import tagged_reply
 
 EXPORT_PAGE = 1000
-# A spreadsheet would run what starts so; a phone number or a sum in parentheses it would not.
-FORMULA = ("=", "@", "\t", "\r", "+", "-")
 
 
 class Lists(Generic[R]):
@@ -32,6 +30,10 @@ class Lists(Generic[R]):
         wish = read_wish(self.resource, tenant_of(request), request.query)
         async with reading(request) as session:
             return await self._page(session, request, wish)
+
+    async def show(self, session: AsyncSession, request: web.Request, query: MultiMapping[str]) -> web.Response:
+        """The page that the parameters `query` ask for, which need not be the request's own."""
+        return await self._page(session, request, read_wish(self.resource, tenant_of(request), query))
 
     def nested(self, owner: Resource[Any], column_name: str) -> Any:
         """`GET /{owners}/{id}/things`: the list of those that refer to one of them."""
@@ -97,32 +99,20 @@ class Lists(Generic[R]):
                 request.transport.abort()  # a file that looks whole and is not would be worse
         return reply
 
+    async def page_of_rows(self, session: AsyncSession, wish: Wish, page: Page) -> tuple[list[list[Any]], Key | None]:
+        """The rows of a page, each the values of the wish's names, and the key that the next page is after."""
+        rows = await self._rows(session, wish, page)
+        shown = rows[: page.limit]
+        values = [[self._view(row, wish)[name] for name in wish.names] for row in shown]
+        return values, self._key(wish, shown[-1]) if len(rows) > page.limit else None
+
     async def _pages(self, request: web.Request, wish: Wish) -> AsyncIterator[bytes]:
         page = wish.page._replace(limit=EXPORT_PAGE)
         while True:
             # A transaction a page: a slow reader must not hold one open, and the keyset finds the place again.
             async with reading(request) as session:
-                rows = await self._rows(session, wish, page)
-            shown = rows[: page.limit]
-            yield csv_lines([cell(self._view(row, wish)[name]) for name in wish.names] for row in shown)
-            if len(rows) <= page.limit:
+                rows, after = await self.page_of_rows(session, wish, page)
+            yield csv_lines([cell(value) for value in row] for row in rows)
+            if after is None:
                 return
-            page = page._replace(after=self._key(wish, shown[-1]))
-
-
-def cell(value: Any) -> str:
-    """A value in a CSV file; text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    match value:
-        case None:
-            return ""
-        case str():
-            is_number = value[:1] in "+-" and value[1:].replace(" ", "").replace("-", "").replace(".", "").isdigit()
-            return f"'{value}" if value.startswith(FORMULA) and not is_number else value
-    return to_json(value).decode().strip('"')
-
-
-def csv_lines(rows: Any) -> bytes:
-    """Rows of cells as CSV by RFC 4180."""
-    text = io.StringIO()
-    csv.writer(text).writerows(rows)
-    return text.getvalue().encode()
+            page = page._replace(after=after)

@@ -34,9 +34,11 @@ _SECURE = """
 alter table "{table}" enable row level security;
 alter table "{table}" force row level security;
 drop policy if exists one_tenant on "{table}";
-create policy one_tenant on "{table}" using (tenant_id = current_setting('app.tenant', true))
-    with check (tenant_id = current_setting('app.tenant', true))
+create policy one_tenant on "{table}" using ({rule}) with check ({rule})
 """
+_ONE_TENANT = "tenant_id = current_setting('app.tenant', true)"
+_WORKER = "current_setting('app.tenant', true) = '*'"  # of jobs, whatever tenant; "*" is no tenant's name
+_LET_WORKERS_READ = """create policy workers on "{table}" for select using ({rule})"""
 # Roles are of the whole server, so services that migrate at once may both make it.
 _MAKE_ROLE = f"""
 do $$ begin create role {ROWS_ROLE} nologin; exception when duplicate_object or unique_violation then null; end $$
@@ -105,8 +107,12 @@ def _secure(connection: Connection, metadata: MetaData) -> None:
     tables = [table.name for table in metadata.sorted_tables if "tenant_id" in table.c and not table.info.get("system")]
     for table in tables:
         if table not in done:
-            for statement in _SECURE.format(table=table).split(";"):
+            is_of_workers = metadata.tables[table].info.get("of_workers")
+            rule = f"{_ONE_TENANT} or {_WORKER}" if is_of_workers else _ONE_TENANT
+            for statement in _SECURE.format(table=table, rule=rule).split(";"):
                 connection.execute(text(statement))
+            if metadata.tables[table].info.get("scheduled"):
+                connection.execute(text(_LET_WORKERS_READ.format(table=table, rule=_WORKER)))
     if is_superuser:
         connection.execute(text(_TRUST_SEARCH))
     if bypasses:
@@ -122,6 +128,16 @@ async def migrate(url: URL, folder: Path, metadata: MetaData) -> None:
     Raises what the driver raises where the database does not answer.
     """
     await _run(url, _upgrade, folder, metadata)
+
+
+async def create_all(url: URL, metadata: MetaData) -> None:
+    """Makes the tables as the models say, secured, without steps: for what has none, such as the service of a test."""
+
+    def create(connection: Connection) -> None:
+        metadata.create_all(connection)
+        _secure(connection, metadata)
+
+    await _run(url, create)
 
 
 async def _run(url: URL, function: Any, *arguments: Any) -> Any:

@@ -95,6 +95,7 @@ class Row(Kept):
     __feed__: ClassVar[str | None] = None  # the noun of the change feed, such as "contact"; None: changes are not told
     __search__: ClassVar[tuple[str, ...]] = ()
     __indexes__: ClassVar[tuple[dict[str, Any], ...]] = ()
+    __scheduled__: ClassVar[bool] = False  # jobs are started by the clock for each tenant that has rows here
     __covering__: ClassVar[tuple[str, ...]] = ()  # columns that a list can show from its index alone
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4, sort_order=-9)
@@ -123,7 +124,10 @@ class Row(Kept):
             stored = Computed(search_expression(cls.__search__), persisted=True)
             parts.append(Column("search_words", TSVECTOR, stored, info=PRIVATE))
             parts.append(Index(f"{table}_search", "search_words", postgresql_using="gin"))
-        return (*parts, *cls.constraints())
+        parts += cls.constraints()
+        if cls.__scheduled__:
+            parts.append({"info": {"scheduled": True}})
+        return tuple(parts)
 
     @classmethod
     def constraints(cls) -> tuple[Any, ...]:

@@ -2,10 +2,9 @@
 
 import re
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
-from pydantic import BaseModel, TypeAdapter, create_model
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from upstream_services.kit.idempotency import HEADER as IDEMPOTENCY_KEY
@@ -63,15 +62,6 @@ class _Schemas:
             target = node.get("$ref")
             return names[target] if isinstance(target, tuple) else {k: self.resolve(v, names) for k, v in node.items()}
         return [self.resolve(item, names) for item in node] if isinstance(node, list) else node
-
-
-@cache
-def part_of(model: Model) -> Model:
-    """A row of a list, of which `fields` may have left out anything but the id."""
-    fields: dict[str, Any] = {
-        name: (info.annotation, ... if name == "id" else None) for name, info in model.model_fields.items()
-    }
-    return create_model(f"{model.__name__}Part", **fields)
 
 
 def document(name: str, version: str, paths: Sequence[Path]) -> dict[str, Any]:
@@ -177,14 +167,7 @@ def _body(schemas: _Schemas, model: Model) -> dict[str, Any]:
 
 def _list(path: Path, schemas: _Schemas) -> dict[str, Any]:
     resource = _resource(path)
-    page = {
-        "type": "object",
-        "required": ["items", "next"],
-        "properties": {
-            "items": {"type": "array", "items": schemas.ref(part_of(resource.shape), "serialization")},
-            "next": {"type": ["string", "null"], "description": "`after` of the next page"},
-        },
-    }
+    page = schemas.ref(resource.page_shape, "serialization")
     of = f" of a {path.owner.noun}" if path.owner else ""
     return {
         "summary": f"List {resource.name}{of}",
@@ -284,6 +267,9 @@ def _other(path: Path, schemas: _Schemas) -> dict[str, Any]:
     made: dict[str, Any] = {"summary": operation.summary}
     if operation.body is not None:
         made |= _body(schemas, operation.body)
+    if operation.request_media_type is not None:
+        content = {operation.request_media_type: {"schema": {"type": "string"}}}
+        made["requestBody"] = {"required": True, "content": content}
     if operation.query is not None:
         known = operation.query.model_json_schema(ref_template=_REF)
         needed = known.get("required", ())

@@ -33,6 +33,7 @@ class Operation:
     """A path of a service, relative to its name, with what the document says of it.
 
     `reply` None: no body (`status` 204), or one that is no JSON but of `media_type`. `is_open`: needs no tenant.
+    `request_media_type`: of a body that the function reads itself.
     """
 
     method: str
@@ -44,6 +45,7 @@ class Operation:
     reply: type[BaseModel] | None = None
     status: int = 200
     media_type: str = "application/json"
+    request_media_type: str | None = None
     is_open: bool = False
 
     @property
@@ -84,6 +86,7 @@ def operation(
     reply: type[BaseModel] | None = None,
     status: int = 200,
     media_type: str = "application/json",
+    request_media_type: str | None = None,
     is_open: bool = False,
 ) -> Callable[[Function], Operation]:
     """Declares any other path: `async def f(request)`, with the body and then the query where they are declared.
@@ -103,7 +106,7 @@ def operation(
 
         return Operation(
             method=method, path=path, function=function, handler=handler, body=body, query=query, reply=reply,
-            status=status, media_type=media_type, is_open=is_open,
+            status=status, media_type=media_type, request_media_type=request_media_type, is_open=is_open,
         )  # fmt: skip
 
     return declare

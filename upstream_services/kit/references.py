@@ -19,16 +19,25 @@ def tables_of(registry: Any) -> dict[str, Any]:
     return {mapper.class_.__tablename__: mapper.class_ for mapper in registry.mappers}
 
 
-@cache
 def referrers_of(table: Any) -> tuple[tuple[Any, str], ...]:
     """The columns, each with its class, that refer to rows of a table and hold them where they are."""
+    return tuple(
+        (other, name)
+        for other, name in all_referrers_of(table)
+        if column_of(other, name).info["on_delete"] == "restrict"
+    )
+
+
+@cache
+def all_referrers_of(table: Any) -> tuple[tuple[Any, str], ...]:
+    """The columns, each with its class, that refer to rows of a table."""
     found = []
     for other in tables_of(table.registry).values():
         if not issubclass(other, Row):
             continue
         for name in annotations_of(other):
             info = column_of(other, name).info
-            if info.get("references") == table.__tablename__ and info["on_delete"] == "restrict":
+            if info.get("references") == table.__tablename__:
                 found.append((other, name))
     return tuple(found)
 

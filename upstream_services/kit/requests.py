@@ -17,7 +17,8 @@ from upstream_services.kit.views import json_reply
 
 def transaction(request: web.Request) -> Any:
     """A transaction of the request's tenant and user on the primary: `async with transaction(request) as session`."""
-    return request.app[DATABASE].transaction(tenant_of(request), user_of(request))
+    origin = {"request_id": request.headers.get("X-Request-Id"), "traceparent": request.headers.get("traceparent")}
+    return request.app[DATABASE].transaction(tenant_of(request), user_of(request), **origin)
 
 
 def reading(request: web.Request) -> Any:

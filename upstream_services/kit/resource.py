@@ -15,7 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from upstream_services.kit.errors import invalid
 from upstream_services.kit.idempotency import IdempotentCreate
 from upstream_services.kit.model import Row
-from upstream_services.kit.shapes import annotations_of, body_of, column_of, plain_type, shape_of, without_none
+from upstream_services.kit.shapes import (
+    annotations_of,
+    body_of,
+    column_of,
+    page_of_shape,
+    plain_type,
+    shape_of,
+    without_none,
+)
 from upstream_services.kit.validation import Body, partial
 from upstream_services.kit.views import plain_view
 
@@ -123,6 +131,11 @@ class Resource(Generic[R]):
     def shape(self) -> type[BaseModel]:
         """The model of a row in a reply."""
         return shape_of(self.table, self.extra)
+
+    @cached_property
+    def page_shape(self) -> type[BaseModel]:
+        """The model of a page of its list."""
+        return page_of_shape(self.shape)
 
     @cached_property
     def references(self) -> dict[str, str]:

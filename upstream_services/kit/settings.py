@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from upstream_services.kit.database import database_url
+from upstream_services.kit.mail import Mailer
 from upstream_services.kit.process import OneLineParser, port_number
 
 
@@ -39,6 +40,10 @@ class Settings:
     data: Path | None = None
     drain_s: float = 10.0
     exit_with_parent: bool = False
+    jobs_url: str = ""
+    is_worker: bool = False
+    smtp_url: str = "smtp://127.0.0.1:25"
+    mail_from: str = "no-reply@suite.example"
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -47,6 +52,14 @@ def _url(text: str) -> URL:
         return database_url(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _smtp(text: str) -> str:
+    try:
+        Mailer(text, "")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
 
 
 def _urls(text: str) -> tuple[URL, ...]:
@@ -81,6 +94,9 @@ def parse(
     add("--listen-database", None, "the same database past PgBouncer, for the change feed", _url, "LISTEN_DATABASE_URL")
     add("--data", None, "folder of the embedded PostgreSQL; default: a temporary one", Path)
     add("--drain", "10", "seconds that running requests get on SIGTERM", float)
+    add("--jobs-url", "", "redis://host:6379/0, where workers of their own listen; default: jobs run in this process")
+    add("--smtp-url", "smtp://127.0.0.1:25", "smtp://user:password@host:587", _smtp)
+    add("--mail-from", "no-reply@suite.example", "the sender of mail")
     is_asked = environment.get("MIGRATE", "") not in ("", "0", "no", "false")
     parser.add_argument("--migrate", action="store_true", default=is_asked, help="migrate before serving [MIGRATE]")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
@@ -97,5 +113,8 @@ def parse(
         data=found.data,
         drain_s=found.drain,
         exit_with_parent=found.exit_with_parent,
+        jobs_url=found.jobs_url,
+        smtp_url=found.smtp_url,
+        mail_from=found.mail_from,
         extra={flag.key: getattr(found, flag.key) for flag in flags},
     )

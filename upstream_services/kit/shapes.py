@@ -97,3 +97,19 @@ def plain_type(hint: Any) -> Any:
     if typing.get_origin(hint) in (Union, types.UnionType):
         return Union[tuple(map(plain_type, typing.get_args(hint)))]  # noqa: UP007
     return hint
+
+
+@cache
+def part_of(model: type[BaseModel]) -> type[BaseModel]:
+    """A row of a list, of which `fields` may have left out anything but the id."""
+    fields: dict[str, Any] = {
+        name: (info.annotation, ... if name == "id" else None) for name, info in model.model_fields.items()
+    }
+    return create_model(f"{model.__name__}Part", **fields)
+
+
+@cache
+def page_of_shape(model: type[BaseModel]) -> type[BaseModel]:
+    """A page of a list of rows."""
+    after = Annotated[str | None, Field(description="`after` of the next page")]
+    return create_model(f"{model.__name__}Page", items=(list[part_of(model)], ...), next=(after, ...))  # type: ignore[misc]
