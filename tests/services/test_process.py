@@ -119,7 +119,12 @@ async def test_it_logs_each_request_and_ends_what_it_does(start: Start, postgres
                     await second.get(f"{url}/health/live", headers={"Connection": "close"})
         yield body[10:]
 
-    headers = {"X-Tenant-Id": f"p-{os.urandom(6).hex()}", "X-Request-Id": "r-7", "Content-Type": "application/json"}
+    headers = {
+        "X-Tenant-Id": f"p-{os.urandom(6).hex()}",
+        "X-Request-Id": "r-7",
+        "traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
+        "Content-Type": "application/json",
+    }
     async with (
         ClientSession() as session,
         session.post(f"{url}/hr/departments", data=slow_body(), headers=headers, expect100=True) as r,
@@ -133,6 +138,7 @@ async def test_it_logs_each_request_and_ends_what_it_does(start: Start, postgres
         "tenant": headers["X-Tenant-Id"], "method": "POST", "path": "/hr/departments", "status": 201, "level": "info",
     }.items()  # fmt: skip
     assert line["ms"] > 0
+    assert line["trace_id"] == "1" * 32
 
 
 async def test_without_a_database_it_brings_its_own(start: Start, folder: Path) -> None:

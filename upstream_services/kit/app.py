@@ -19,6 +19,7 @@ from upstream_services.kit.jobs.context import jobs_context
 from upstream_services.kit.jobs.declare import Job
 from upstream_services.kit.jobs.resource import file_of_jobs, resource_of_jobs
 from upstream_services.kit.keys import DATABASE, DRAINING, IN_FLIGHT, PRIMARY_ONLY, SETTINGS, InFlight
+from upstream_services.kit.metrics import METRICS, Metrics, measure, tell
 from upstream_services.kit.openapi import document
 from upstream_services.kit.operations import Operation
 from upstream_services.kit.references import tables_of
@@ -146,7 +147,7 @@ def build_app(service: Service, settings: Settings) -> web.Application:
     """The application of a service, which needs `settings.database`, migrated or with `settings.migrate`."""
     if settings.database is None:
         raise ValueError("an application needs a database")
-    middlewares = [_count, problems, _require_tenant, _read_again]
+    middlewares = [_count, measure, problems, _require_tenant, _read_again]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[SETTINGS], app[DRAINING], app[IN_FLIGHT] = settings, asyncio.Event(), InFlight()
     app[DATABASE] = Database(settings.database, settings.read_databases)
@@ -155,11 +156,18 @@ def build_app(service: Service, settings: Settings) -> web.Application:
         app.cleanup_ctx.append(jobs_context(service))
     app.cleanup_ctx.extend(service.contexts)
     app.on_shutdown.append(_set_draining)
+    app[METRICS] = Metrics()
     openapi = _tell_document(service)
     app[OPEN] = frozenset(
-        [openapi, *(path.handler for path in service.paths if path.operation and path.operation.is_open)]
+        [openapi, tell, *(path.handler for path in service.paths if path.operation and path.operation.is_open)]
     )
     app.router.add_routes([web.get("/health/live", health.live), web.get("/health/ready", health.ready_of(service))])
-    app.router.add_routes([web.get("/openapi.json", openapi), web.get(f"/{service.name}/openapi.json", openapi)])
+    app.router.add_routes(
+        [
+            web.get("/metrics", tell),
+            web.get("/openapi.json", openapi),
+            web.get(f"/{service.name}/openapi.json", openapi),
+        ]
+    )
     app.router.add_routes([path.route for path in service.paths])
     return app

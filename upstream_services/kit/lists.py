@@ -56,7 +56,8 @@ class Lists(Generic[R]):
             place = {row_id: number for number, row_id in enumerate(wish.ids)}
             shown.sort(key=lambda row: place[row.id])
         cursor = encode_cursor(self._key(wish, shown[-1])) if len(rows) > wish.page.limit else None
-        return tagged_reply(request, {"items": [self._view(row, wish) for row in shown], "next": cursor})
+        page = {"items": [self._view(row, wish) for row in shown], "next": cursor}
+        return tagged_reply(request, page, is_live=self.resource.is_live)
 
     async def _rows(self, session: AsyncSession, wish: Wish, page: Page) -> list[Any]:
         statement = paginate(wish.statement, self.resource.table, page)

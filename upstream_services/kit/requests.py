@@ -12,7 +12,7 @@ from upstream_services.kit.errors import not_found
 from upstream_services.kit.keys import DATABASE, PRIMARY_ONLY
 from upstream_services.kit.resource import R, Resource
 from upstream_services.kit.tenancy import WITH_DELETED, tenant_of, user_of
-from upstream_services.kit.views import json_reply
+from upstream_services.kit.views import NO_STORE, json_reply
 
 
 def transaction(request: web.Request) -> Any:
@@ -52,4 +52,5 @@ async def load(
 
 def row_reply(resource: Resource[R], row: R, status: int = 200) -> web.Response:
     """A row as its resource shows it, with its ETag."""
-    return json_reply(resource.view(row), status=status, headers={"ETag": etag_header(row)})
+    headers = {"ETag": etag_header(row)} | (NO_STORE if resource.is_live else {})
+    return json_reply(resource.view(row), status=status, headers=headers)

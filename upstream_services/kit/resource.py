@@ -90,6 +90,7 @@ class Resource(Generic[R]):
     - `may_delete(row)` raises a problem for a row that must stay.
     - `view(row)` and `extra`: what a reply shows beyond the columns, and its model for the document.
     - `read_only`: it has no create, patch, delete, restore and bulk: its rows come of actions.
+    - `is_live`: its rows change by themselves, so no cache on the way may keep a reply.
     """
 
     name: str
@@ -103,6 +104,7 @@ class Resource(Generic[R]):
     view: Callable[[R], dict[str, Any]] = plain_view
     extra: type[BaseModel] | None = None
     read_only: bool = False
+    is_live: bool = False
     actions: dict[str, Action] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -46,11 +46,17 @@ def json_reply(value: Any, *, status: int = 200, headers: dict[str, str] | None 
     return web.Response(body=to_json(value), status=status, content_type="application/json", headers=headers)
 
 
-def tagged_reply(request: web.Request, value: Any) -> web.Response:
-    """A JSON reply whose ETag is of what it says; 304 where If-None-Match says that the client has it."""
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def tagged_reply(request: web.Request, value: Any, *, is_live: bool = False) -> web.Response:
+    """A JSON reply whose ETag is of what it says; 304 where If-None-Match says that the client has it.
+
+    `is_live`: no cache may keep it.
+    """
     body = to_json(value)
     opaque = hashlib.blake2b(body, digest_size=12).hexdigest()
-    headers = {"ETag": f'W/"{opaque}"'}
+    headers = {"ETag": f'W/"{opaque}"'} | (NO_STORE if is_live else {})
     known: Iterable[Any] = request.if_none_match or ()
     if any(tag.value in ("*", opaque) for tag in known):
         return web.Response(status=304, headers=headers)

@@ -15,7 +15,9 @@ from upstream_services.kit.resource import Resource
 
 def resource_of_jobs(table: Any) -> Resource[Any]:
     """`/jobs`, which clients read; they start jobs by other operations."""
-    jobs = Resource(name="jobs", table=table, read_only=True, filters=("name", "state"), sortable=("run_at",))
+    jobs = Resource(
+        name="jobs", table=table, read_only=True, is_live=True, filters=("name", "state"), sortable=("run_at",)
+    )
 
     @jobs.action("retry")
     async def retry(session: AsyncSession, row: Any) -> None:

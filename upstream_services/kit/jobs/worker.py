@@ -20,6 +20,7 @@ from upstream_services.kit.database import Database
 from upstream_services.kit.jobs.declare import Job, enqueue
 from upstream_services.kit.jobs.run import LeaseLostError, Run
 from upstream_services.kit.mail import Mailer
+from upstream_services.kit.metrics import METRICS
 from upstream_services.kit.model import utc_now
 from upstream_services.kit.validation import faults
 
@@ -116,21 +117,28 @@ class Worker:
             if row.attempts > ATTEMPTS_MAX:
                 raise RuntimeError(f"given up after {ATTEMPTS_MAX} attempts that ended with their worker")
             result = await kind.function(run, kind.input.model_validate(row.input, strict=False))
+            await self._end(row, {"state": "done", "result": result, "error": None, "ended_at": utc_now()})
+            self._count(row.name, "done")
         except LeaseLostError:
+            self._count(row.name, "lost")
             log.warning("job lost", extra={"fields": {"message": "job lost to another worker", **fields}})
         except ValidationError as error:
+            self._count(row.name, "failed")
             await self._fail(row, f"bad input: {faults(error)}", is_final=True)
         except Exception as error:
+            self._count(row.name, "failed")
             log.exception("job failed", extra={"fields": {"message": "job failed", **fields}})
             reason = f"{type(error).__name__}: {error}"
             await self._fail(row, reason, is_final=row.failures + 1 >= FAILURES_MAX or row.attempts > ATTEMPTS_MAX)
         else:
-            await self._end(row, {"state": "done", "result": result, "error": None, "ended_at": utc_now()})
             log.info("job done", extra={"fields": {"message": "job done", **fields}})
         finally:
             keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await keeper
+
+    def _count(self, name: str, end: str) -> None:
+        self._app[METRICS].jobs.labels(name, end).inc()
 
     async def _keep(self, row: Any, owner: asyncio.Task[Any] | None) -> None:
         """Renews the lease while the function runs; ends the attempt where the job is no longer ours."""
