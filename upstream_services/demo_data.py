@@ -15,7 +15,9 @@ from upstream_services.crm.models import Contact, Deal
 from upstream_services.finance.api import compute
 from upstream_services.finance.models import Invoice, InvoiceLine, Profile
 from upstream_services.hr.models import Department, Employee
-from upstream_services.kit.database import Database, database_url
+from upstream_services.kit.app import Service
+from upstream_services.kit.database import database_url, make_engine
+from upstream_services.kit.migrations import migrate
 from upstream_services.marketing.models import Campaign
 
 SEED = 20250401
@@ -72,7 +74,7 @@ class Maker:
             phone = f"+91 {self.draw.randrange(6 * 10**9, 10**10)}"
             status, company = self.draw.choice(("lead", "active", "active", "inactive")), self.draw.choice(COMPANIES)
             contacts.append(
-                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company)
+                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company, tag_ids=[])
             )
         yield from contacts
         for _ in self.count(DEALS):
@@ -162,20 +164,21 @@ def make_rows(tenants: Sequence[str]) -> dict[str, list[Any]]:
     return {service: [row for maker in makers for row in getattr(maker, service)()] for service in PROBES}
 
 
-async def seed(urls: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
-    """Creates the tables of each service by its database's URL, and fills those of a database that has no data."""
-    await asyncio.gather(*(_seed_one(database_url(urls[service]), PROBES[service], rows[service]) for service in urls))
+async def seed(services: Sequence[Service], urls: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
+    """Migrates the database of each service, and fills those that have no data."""
+    for one in services:
+        await migrate(database_url(urls[one.name]), one.migrations, one.metadata)
+    await asyncio.gather(*(_seed_one(one, database_url(urls[one.name]), rows[one.name]) for one in services))
 
 
-async def _seed_one(url: URL, probe: Any, rows: list[Any]) -> None:
-    database = Database(url)
+async def _seed_one(service: Service, url: URL, rows: list[Any]) -> None:
+    engine = make_engine(url)
     try:
-        await database.create_tables(probe.metadata)
-        async with database.engine.begin() as connection:
-            if not await connection.scalar(select(probe.id).limit(1)):
+        async with engine.begin() as connection:
+            if not await connection.scalar(select(PROBES[service.name].id).limit(1)):
                 await _copy(connection, rows)
     finally:
-        await database.close()
+        await engine.dispose()
 
 
 async def _copy(connection: AsyncConnection, rows: list[Any]) -> None:
@@ -186,6 +189,6 @@ async def _copy(connection: AsyncConnection, rows: list[Any]) -> None:
     for row in rows:
         by_table.setdefault(type(row), []).append(row)
     for table, found in by_table.items():
-        columns = [attribute.key for attribute in inspect(table).column_attrs]
+        columns = list(inspect(table).column_attrs.keys())
         records = [tuple(getattr(row, name) for name in columns) for row in found]
         await driver.copy_records_to_table(table.__tablename__, records=records, columns=columns)

@@ -8,14 +8,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from upstream_services.finance import gst, states
-from upstream_services.finance.inputs import InvoiceCreate, ProfileIn
+from upstream_services.finance.inputs import InvoiceCreate, InvoiceExtra, ProfileIn, ProfileOut
 from upstream_services.finance.models import Base, Invoice, InvoiceLine, Profile
 from upstream_services.kit.app import Service
-from upstream_services.kit.endpoints import transaction
 from upstream_services.kit.errors import invalid, not_found
 from upstream_services.kit.model import utc_now
+from upstream_services.kit.operations import operation
+from upstream_services.kit.requests import transaction
 from upstream_services.kit.resource import Resource
-from upstream_services.kit.validation import read_body
 from upstream_services.kit.views import json_reply, plain_view
 
 DEFAULT_HOME_STATE = "29"  # of a tenant that has not said where it is registered (PUT /finance/profile)
@@ -65,23 +65,25 @@ invoices = Resource(
     rules=invoice_rules,
     may_delete=lambda invoice: states.require_draft(invoice.status),
     view=invoice_view,
+    extra=InvoiceExtra,
 )
 
 
 @invoices.action("send")
 async def send(_session: AsyncSession, invoice: Invoice) -> None:
-    """A draft becomes final."""
+    """Make a draft final."""
     invoice.status, invoice.sent_at = states.after("send", invoice.status), utc_now()
 
 
 @invoices.action("pay")
 async def pay(_session: AsyncSession, invoice: Invoice) -> None:
-    """A sent invoice has been paid in full."""
+    """Say that a sent invoice has been paid in full."""
     invoice.status, invoice.paid_at = states.after("pay", invoice.status), utc_now()
 
 
+@operation("GET", "profile", reply=ProfileOut)
 async def get_profile(request: web.Request) -> web.Response:
-    """`GET /finance/profile`; 404 until it is set."""
+    """The tenant as a supplier; 404 until it is set."""
     async with transaction(request) as session:
         profile = await session.scalar(select(Profile))
     if profile is None:
@@ -89,9 +91,12 @@ async def get_profile(request: web.Request) -> web.Response:
     return json_reply(plain_view(profile))
 
 
-async def put_profile(request: web.Request) -> web.Response:
-    """`PUT /finance/profile`: the home state decides between CGST with SGST and IGST on invoices made from now on."""
-    body = await read_body(request, ProfileIn)
+@operation("PUT", "profile", body=ProfileIn, reply=ProfileOut)
+async def put_profile(request: web.Request, body: ProfileIn) -> web.Response:
+    """Say where the tenant is registered.
+
+    The home state decides between CGST with SGST and IGST on invoices made from now on.
+    """
     async with transaction(request) as session:
         profile = await session.scalar(select(Profile).with_for_update())
         if profile is None:
@@ -106,5 +111,5 @@ SERVICE = Service(
     port=8102,
     metadata=Base.metadata,
     resources=(invoices,),
-    routes=(web.get("/finance/profile", get_profile), web.put("/finance/profile", put_profile)),
+    operations=(get_profile, put_profile),
 )

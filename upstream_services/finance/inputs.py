@@ -5,9 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from upstream_services.kit.validation import Body, Currency, Email, Money, Name
+from upstream_services.kit.fields import Currency, Email, Money, Name
+from upstream_services.kit.validation import Body
 
 
 def _is_state(code: str) -> str:
@@ -57,3 +58,31 @@ class ProfileIn(Body):
 
     legal_name: Name
     home_state: StateCode
+
+
+class ProfileOut(BaseModel):
+    """The tenant as a supplier."""
+
+    legal_name: str
+    home_state: str
+
+
+class LineOut(BaseModel):
+    """A line of an invoice, with its amounts."""
+
+    description: str
+    hsn: str | None
+    quantity: Decimal
+    unit_price: Decimal
+    gst_rate: int
+    taxable: Decimal
+    cgst: Decimal
+    sgst: Decimal
+    igst: Decimal
+    total: Decimal
+
+
+class InvoiceExtra(BaseModel):
+    """What a reply shows of an invoice beyond its columns."""
+
+    lines: list[LineOut]

@@ -7,8 +7,9 @@ from decimal import Decimal
 from sqlalchemy import DateTime, ForeignKeyConstraint, Numeric, String, UniqueConstraint, Uuid
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from upstream_services.kit.fields import MONEY
 from upstream_services.kit.idempotency import IdempotentCreate, unique_key
-from upstream_services.kit.model import MONEY, Row
+from upstream_services.kit.model import Row
 from upstream_services.kit.tenancy import Tenanted
 
 

@@ -2,12 +2,12 @@
 
 import uuid
 from datetime import date
-from decimal import Decimal
+from typing import Literal
 
-from sqlalchemy import ForeignKeyConstraint, Index, String, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped
 
-from upstream_services.kit.model import MONEY, Row
+from upstream_services.kit.fields import Email, Money, Name, code
+from upstream_services.kit.model import Row, choice, reference, unique
 
 
 class Base(DeclarativeBase):
@@ -15,37 +15,26 @@ class Base(DeclarativeBase):
 
 
 class Department(Row, Base):
-    """A department; its code is unique in the tenant."""
+    """A department, such as {"name": "Engineering", "code": "ENG"}; its code is unique in the tenant."""
 
     __tablename__ = "departments"
+    __indexes__ = (unique("code"),)
 
-    name: Mapped[str] = mapped_column(String(200))
-    code: Mapped[str] = mapped_column(String(20))
-
-    @classmethod
-    def constraints(cls) -> tuple[UniqueConstraint, ...]:
-        """One code once."""
-        return (UniqueConstraint("tenant_id", "code", name="departments_unique_code"),)
+    name: Mapped[Name]
+    code: Mapped[code(r"[A-Z0-9-]{1,20}", 20)]
 
 
 class Employee(Row, Base):
     """A person employed in a department. The salary is monthly, in rupees."""
 
     __tablename__ = "employees"
+    __search__ = ("name", "email", "designation")
+    __indexes__ = (unique("email"),)
 
-    department_id: Mapped[uuid.UUID]
-    name: Mapped[str] = mapped_column(String(200))
-    email: Mapped[str] = mapped_column(String(254))
-    designation: Mapped[str | None] = mapped_column(String(200))
-    status: Mapped[str] = mapped_column(String(20))
+    department_id: Mapped[uuid.UUID] = reference("departments")
+    name: Mapped[Name]
+    email: Mapped[Email]
+    designation: Mapped[Name | None]
+    status: Mapped[Literal["active", "on_leave", "left"]] = choice("active")
     joined_on: Mapped[date]
-    salary: Mapped[Decimal] = mapped_column(MONEY)
-
-    @classmethod
-    def constraints(cls) -> tuple[UniqueConstraint | ForeignKeyConstraint | Index, ...]:
-        """One address once; a department of the same tenant."""
-        return (
-            UniqueConstraint("tenant_id", "email", name="employees_unique_email"),
-            ForeignKeyConstraint(["tenant_id", "department_id"], ["departments.tenant_id", "departments.id"]),
-            Index("employees_of_department", "tenant_id", "department_id", "created_at"),
-        )
+    salary: Mapped[Money]

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import inspect
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from upstream_services.kit.app import Service
 from upstream_services.kit.errors import conflict, invalid
 from upstream_services.kit.resource import Resource
-from upstream_services.kit.validation import Body, Moment, Money, Name
 from upstream_services.marketing.models import Base, Campaign
 
 # What a campaign may become from each state; from None, when it is made.
@@ -22,16 +20,6 @@ NEXT = {
     "running": {"done"},
     "done": set(),
 }
-
-
-class CampaignCreate(Body):
-    """A campaign; `scheduled_at` (with a time zone) is when it starts by itself."""
-
-    name: Name
-    channel: Literal["email", "sms", "whatsapp"]
-    status: Literal["draft", "scheduled", "running", "done"] = "draft"
-    budget: Money = Decimal("0.00")
-    scheduled_at: Moment | None = None
 
 
 async def campaign_rules(_session: AsyncSession, campaign: Campaign, values: Mapping[str, Any]) -> None:
@@ -51,7 +39,6 @@ async def campaign_rules(_session: AsyncSession, campaign: Campaign, values: Map
 campaigns = Resource(
     name="campaigns",
     table=Campaign,
-    create=CampaignCreate,
     filters=("status", "channel"),
     rules=campaign_rules,
 )

@@ -1,12 +1,12 @@
 """The tables of Marketing."""
 
-from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
-from sqlalchemy import DateTime, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from upstream_services.kit.model import MONEY, Row
+from upstream_services.kit.fields import Moment, Money, Name
+from upstream_services.kit.model import Row, choice
 
 
 class Base(DeclarativeBase):
@@ -14,12 +14,13 @@ class Base(DeclarativeBase):
 
 
 class Campaign(Row, Base):
-    """A campaign; the budget is in rupees."""
+    """A campaign; the budget is in rupees; `scheduled_at` (with a time zone) is when it starts by itself."""
 
     __tablename__ = "campaigns"
+    __search__ = ("name",)
 
-    name: Mapped[str] = mapped_column(String(200))
-    channel: Mapped[str] = mapped_column(String(20))
-    status: Mapped[str] = mapped_column(String(20), active_history=True)
-    budget: Mapped[Decimal] = mapped_column(MONEY)
-    scheduled_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    name: Mapped[Name]
+    channel: Mapped[Literal["email", "sms", "whatsapp"]] = choice()
+    status: Mapped[Literal["draft", "scheduled", "running", "done"]] = choice("draft", active_history=True)
+    budget: Mapped[Money] = mapped_column(default=Decimal("0.00"))
+    scheduled_at: Mapped[Moment | None]
