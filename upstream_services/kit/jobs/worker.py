@@ -14,9 +14,9 @@ from aiohttp import web
 from pydantic import ValidationError
 from sqlalchemy import Row as ResultRow
 from sqlalchemy import and_, or_, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from upstream_services.kit.database import Database
+from upstream_services.kit.errors import DATABASE_ERRORS
 from upstream_services.kit.jobs.declare import Job, enqueue
 from upstream_services.kit.jobs.run import LeaseLostError, Run
 from upstream_services.kit.mail import Mailer
@@ -83,7 +83,7 @@ class Worker:
                 row = await self._claim(ring)
                 if row is not None:
                     await self._attempt(row)
-            except (OSError, SQLAlchemyError) as error:  # a sweep comes back to it
+            except DATABASE_ERRORS as error:  # a sweep comes back to it
                 log.warning("job %s: the database does not answer: %s", ring[1], error)
 
     async def _execute(self, statement: Any) -> Any:
@@ -146,7 +146,7 @@ class Worker:
             await asyncio.sleep(LEASE_S / 3)
             try:
                 is_ours = await self._end(row, {"lease_until": utc_now() + timedelta(seconds=LEASE_S)})
-            except (OSError, SQLAlchemyError):
+            except DATABASE_ERRORS:
                 continue  # the lease may run out; `once` then says so
             if not is_ours and owner is not None:
                 owner.cancel()
@@ -203,7 +203,7 @@ class Worker:
                     minute = now
                 for ring in await self.sweep():
                     self.start(ring)
-            except (OSError, SQLAlchemyError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("no sweep: the database does not answer: %s", error)
             await asyncio.sleep(SWEEP_S)
 
