@@ -54,6 +54,13 @@ async def structure_rules(_session: AsyncSession, structure: SalaryStructure, _v
     )
 
 
+async def require_no_later_locked(session: AsyncSession, run: PayrollRun) -> None:
+    """Raises a 409 problem where a later month is locked: its tax was computed without this one."""
+    later = select(PayrollRun.month).where(PayrollRun.status == "locked", PayrollRun.month > run.month).limit(1)
+    if (month := await session.scalar(later)) is not None:
+        raise conflict(f"the payroll of {month} is locked", "payroll_locked")
+
+
 async def run_rules(session: AsyncSession, run: PayrollRun, values: Mapping[str, Any]) -> None:
     """What was approved stays, and the month of what was computed; no month comes before one that is locked."""
     status = run.status or "draft"
@@ -65,9 +72,7 @@ async def run_rules(session: AsyncSession, run: PayrollRun, values: Mapping[str,
         raise conflict(f"the run is {status}; its month stays", "illegal_transition")
     if run.month < FIRST_MONTH:
         raise invalid("month", f"the tables of the law begin with {FIRST_MONTH}")
-    later = select(PayrollRun.month).where(PayrollRun.status == "locked", PayrollRun.month > run.month).limit(1)
-    if (locked := await session.scalar(later)) is not None:
-        raise conflict(f"the payroll of {locked} is locked", "payroll_locked")
+    await require_no_later_locked(session, run)
 
 
 def _may_delete_run(run: PayrollRun) -> None:
@@ -125,8 +130,9 @@ async def compute_run(request: web.Request) -> web.Response:
         run = await load(session, payroll_runs, path_id(request, payroll_runs.noun), lock=True)
         require_match(request, run)
         if run.status != "computing":
-            await require_earlier_locked(session, run)
             advance(run, "compute")
+            await require_earlier_locked(session, run)
+            await require_no_later_locked(session, run)
             run.computation, run.updated_at = run.computation + 1, utc_now()
             await session.flush()
         key = f"{run.id}-{run.computation}"
