@@ -22,7 +22,7 @@ MEDIA_TYPES = {
 FORMULA = ("=", "@", "\t", "\r", "+", "-")
 PDF_CELL_MAX = 60
 # What XML 1.0, and so XLSX, cannot hold.
-_CONTROL = {code: None for code in range(32) if code not in (9, 10, 13)}
+_CONTROL = {code: None for code in (*range(32), 0xFFFE, 0xFFFF) if code not in (9, 10, 13)}
 
 
 def cell(value: Any) -> str:
