@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from upstream_services.hr import payroll_job
 from upstream_services.hr.models import Employee
-from upstream_services.hr.pay_models import Payslip
+from upstream_services.hr.pay_models import PayrollRun, Payslip
 from upstream_services.hr.payroll import STATES
 from upstream_services.kit.jobs import worker as worker_module
 from upstream_services.kit.jobs.context import BELL
@@ -128,6 +128,30 @@ async def test_many_who_compute_at_once_start_one_job(hr: Client) -> None:
     assert [{k: v for k, v in slip.items() if k not in ignored} for slip in first] == [
         {k: v for k, v in slip.items() if k not in ignored} for slip in second
     ]
+
+
+async def test_who_computes_while_the_last_step_is_taken_waits_for_nothing(
+    hr: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last step has its job and wants the run; who computes has the run and must not want the job."""
+    await an_employee(hr, "60000.00")
+    run = (await send(hr, "POST", "payroll-runs", 201, month="2025-06"))["id"]
+    whole, replies = payroll_job._add_up, []
+
+    async def meeting(session: Any, given: Any) -> None:
+        replies.extend(await asyncio.gather(*(hr.post(f"/hr/payroll-runs/{run}/compute") for _ in range(3))))
+        locked_row = select(PayrollRun).where(PayrollRun.id == given.run_id).with_for_update()
+        await whole(session, (await session.scalars(locked_row)).one())
+
+    async def unlocked(session: Any, given: Any, *, lock: bool = False) -> Any:
+        return given if lock else await of_run(session, given)
+
+    of_run = payroll_job._run_of
+    monkeypatch.setattr(payroll_job, "_run_of", unlocked)
+    monkeypatch.setattr(payroll_job, "_add_up", meeting)
+    await computed(hr, run)
+    assert [reply.status for reply in replies] == [202, 202, 202]
+    assert len({reply.headers["Location"] for reply in replies}) == 1
 
 
 async def test_a_computation_that_dies_in_the_middle_pays_nobody_twice(

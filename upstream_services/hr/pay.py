@@ -96,9 +96,9 @@ def compute(
     insurance = state_insurance.contributions(gross, paid, (agreed.gross, *rates), last)
     state = person.professional_tax_state
     of_profession = professional_tax.tax_of_month(state, gross, last, is_woman=person.is_woman)
-    # Of a month whose pay is next to nothing, nobody pays more than it.
+    # Fund and insurance are small parts of the pay and the tax of the profession begins far above itself: only the tax
+    # on income, which is of the whole year, can be more than what is left of a month.
     left = gross - fund.employee - insurance.employee
-    of_profession = min(of_profession, left)
 
     months_after = income_tax.months_left(last, person.left_on)
     yearly_profession = so_far.professional_tax + of_profession * (months_after + 1)

@@ -123,6 +123,10 @@ async def require_earlier_locked(session: AsyncSession, run: PayrollRun) -> None
         raise conflict(f"the payroll of {month} is not locked yet", "earlier_run_open")
 
 
+def _job_key(run: PayrollRun) -> str:
+    return f"{run.id}-{run.computation}"
+
+
 @operation("POST", "payroll-runs/{id}/compute", status=202, reply=JobOut)
 async def compute_run(request: web.Request) -> web.Response:
     """Compute the payslips of a run by a job; asked again while it runs, the same job."""
@@ -135,9 +139,11 @@ async def compute_run(request: web.Request) -> web.Response:
             await require_no_later_locked(session, run)
             run.computation, run.updated_at = run.computation + 1, utc_now()
             await session.flush()
-        key = f"{run.id}-{run.computation}"
-        job_id = await enqueue(session, compute_payroll, PayrollIn(run_id=run.id), key=key)
-        state = await session.scalar(select(Job.state).where(Job.id == job_id))
+            await enqueue(session, compute_payroll, PayrollIn(run_id=run.id), key=_job_key(run))
+        # Only read where there is one: to write it once more would wait for the job's last step, which waits for our
+        # lock of the run.
+        is_mine = (Job.name == compute_payroll.name, Job.key == _job_key(run))
+        job_id, state = (await session.execute(select(Job.id, Job.state).where(*is_mine))).one()
     told = JobOut(id=job_id, name=compute_payroll.name, state=state)
     return json_reply(told, status=202, headers={"Location": f"/hr/jobs/{job_id}"})
 

@@ -113,7 +113,7 @@ async def send_payslips(run: Run, given: PayrollIn) -> dict[str, Any]:
 async def send_run(request: web.Request) -> web.Response:
     """Mail the payslips of a locked run, by a job; asked again, the same job."""
     async with transaction(request) as session:
-        run = await load(session, payroll_runs, path_id(request, payroll_runs.noun), lock=True)
+        run = await load(session, payroll_runs, path_id(request, payroll_runs.noun))
         if run.status != "locked":
             raise conflict(f"the run is {run.status}; payslips are sent of one that is locked", "illegal_transition")
         job_id = await enqueue(session, send_payslips, PayrollIn(run_id=run.id), key=str(run.id))
