@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from upstream_services.hr import payroll_job
 from upstream_services.hr.models import Employee
-from upstream_services.hr.pay_models import PayrollRun, Payslip
+from upstream_services.hr.pay_models import Payslip
 from upstream_services.hr.payroll import STATES
 from upstream_services.kit.jobs import worker as worker_module
 from upstream_services.kit.jobs.context import BELL
@@ -136,17 +136,15 @@ async def test_who_computes_while_the_last_step_is_taken_waits_for_nothing(
     """The last step has its job and wants the run; who computes has the run and must not want the job."""
     await an_employee(hr, "60000.00")
     run = (await send(hr, "POST", "payroll-runs", 201, month="2025-06"))["id"]
-    whole, replies = payroll_job._add_up, []
+    whole, of_run, replies = payroll_job._add_up, payroll_job._run_of, []
 
-    async def meeting(session: Any, given: Any) -> None:
+    async def meeting(session: Any, row: Any) -> None:
         replies.extend(await asyncio.gather(*(hr.post(f"/hr/payroll-runs/{run}/compute") for _ in range(3))))
-        locked_row = select(PayrollRun).where(PayrollRun.id == given.run_id).with_for_update()
-        await whole(session, (await session.scalars(locked_row)).one())
+        await whole(session, row)
 
     async def unlocked(session: Any, given: Any, *, lock: bool = False) -> Any:
-        return given if lock else await of_run(session, given)
+        return await of_run(session, given)
 
-    of_run = payroll_job._run_of
     monkeypatch.setattr(payroll_job, "_run_of", unlocked)
     monkeypatch.setattr(payroll_job, "_add_up", meeting)
     await computed(hr, run)
@@ -235,6 +233,55 @@ async def test_runs_go_their_way_and_months_are_locked_in_their_order(hr: Client
     assert (await send(hr, "POST", f"payroll-runs/{deleted}/compute", 409))["code"] == "payroll_locked"
     early = await hr.post("/hr/payroll-runs", json={"month": "2023-03"})
     assert (early.status, (await early.json())["errors"][0]["field"]) == (422, "month")
+
+
+async def test_what_changed_since_is_computed_again_before_it_is_approved_or_locked(hr: Client) -> None:
+    employee, unpaid = await an_employee(hr, "60000.00"), await kind_of_leave(hr, "0", is_paid=False)
+    structure = {"employee_id": employee, "effective_from": "2025-06-01", "basic": "9000.00"}
+    made = (await send(hr, "POST", "salary-structures", 201, **structure))["id"]
+    leave = await ask(hr, employee, unpaid, "2025-06-10", "2025-06-10")
+    outside = await ask(hr, employee, unpaid, "2025-07-10", "2025-07-10")
+    run = await a_run(hr, "2025-06")
+    changes = (
+        ("PATCH", f"employees/{employee}", {"salary": "70000.00"}),
+        ("PATCH", f"salary-structures/{made}", {"basic": "8000.00"}),
+        ("DELETE", f"salary-structures/{made}", {}),
+        ("POST", "pay-profiles", {"employee_id": employee, "professional_tax_state": "gujarat"}),
+        ("POST", f"leave-requests/{leave}/approve", {}),
+        ("POST", f"leave-requests/{leave}/cancel", {}),
+    )
+    for method, path, body in changes:
+        assert (await hr.request(method, f"/hr/{path}", json=body)).status < 300, path
+        assert (await send(hr, "POST", f"payroll-runs/{run}/approve", 409))["code"] == "out_of_date", path
+        await computed(hr, run)
+    await send(hr, "POST", f"leave-requests/{outside}/approve", 200)
+    await send(hr, "POST", f"payroll-runs/{run}/approve", 200)
+    await send(hr, "PATCH", f"employees/{employee}", 200, salary="80000.00")
+    assert (await send(hr, "POST", f"payroll-runs/{run}/lock", 409))["code"] == "out_of_date"
+    await send(hr, "POST", f"payroll-runs/{run}/reopen", 200)
+    await computed(hr, run)
+    for action in ("approve", "lock"):
+        await send(hr, "POST", f"payroll-runs/{run}/{action}", 200)
+    (slip,) = await slips(hr, run)
+    assert (slip["gross"], slip["professional_tax"]) == ("80000.00", "200.00")
+
+
+async def test_leave_without_pay_and_the_lock_see_each_other(hr: Client) -> None:
+    unpaid = await kind_of_leave(hr, "0", is_paid=False)
+    for month in ("2025-06", "2025-07", "2025-08"):
+        employee = await an_employee(hr, "60000.00")
+        leave = await ask(hr, employee, unpaid, f"{month}-11", f"{month}-11")
+        run = await a_run(hr, month)
+        await send(hr, "POST", f"payroll-runs/{run}/approve", 200)
+        one, two = await asyncio.gather(
+            hr.post(f"/hr/payroll-runs/{run}/lock"), hr.post(f"/hr/leave-requests/{leave}/approve", json={})
+        )
+        assert sorted((one.status, two.status)) == [200, 409], month
+        if one.status == 409:
+            await send(hr, "POST", f"payroll-runs/{run}/reopen", 200)
+            await computed(hr, run)
+            for action in ("approve", "lock"):
+                await send(hr, "POST", f"payroll-runs/{run}/{action}", 200)
 
 
 async def test_insurance_goes_on_to_the_end_of_its_period(hr: Client) -> None:

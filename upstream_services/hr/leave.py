@@ -1,7 +1,8 @@
 """Leave: kinds, balances, and requests that are approved, rejected and cancelled.
 
 A balance cannot go below nothing however many approve at once: an approval locks the balance's row, and looks, before
-it takes from it; the table has the same as a constraint. Locks are taken in one order: request, employee, balance.
+it takes from it; the table has the same as a constraint. Locks are taken in one order: request, employee, balance or
+payroll runs.
 """
 
 import uuid
@@ -135,9 +136,13 @@ async def _kind_of(session: AsyncSession, leave: LeaveRequest) -> LeaveType:
 
 
 async def _require_unlocked(session: AsyncSession, leave: LeaveRequest) -> None:
-    """Leave that is not paid changes pay, and the pay of locked months is what it is."""
+    """Leave that is not paid changes pay, and the pay of locked months is what it is.
+
+    The runs are held until the end of the transaction: who locks one sees this leave, or this leave sees the lock.
+    """
     months = (PayrollRun.month >= f"{leave.first_day:%Y-%m}", PayrollRun.month <= f"{leave.last_day:%Y-%m}")
-    if await session.scalar(select(PayrollRun.id).where(PayrollRun.status == "locked", *months).limit(1)) is not None:
+    found = await session.scalars(select(PayrollRun).where(*months).with_for_update(read=True))
+    if any(run.status == "locked" for run in found):
         raise conflict("the payroll of these days is locked", "payroll_locked")
 
 

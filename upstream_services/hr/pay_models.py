@@ -62,7 +62,9 @@ class PayProfile(Row, Base):
 
 
 class PayrollRun(Row, Base):
-    """The pay of a month, such as "2026-04". `compute` makes its payslips; locked, it and they never change again."""
+    """The pay of a month, such as "2026-04". `compute` makes its payslips, of what was known at `computed_at`; locked,
+    it and they never change again.
+    """
 
     __tablename__ = "payroll_runs"
     __feed__ = "payroll_run"

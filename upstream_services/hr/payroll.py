@@ -12,11 +12,12 @@ from aiohttp import web
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from upstream_services.hr.models import Job
+from upstream_services.hr.models import Employee, Job
 from upstream_services.hr.pay import month_bounds
 from upstream_services.hr.pay_models import PayProfile, PayrollRun, Payslip, SalaryStructure
 from upstream_services.hr.payroll_job import PayrollIn, compute_payroll
 from upstream_services.hr.statutes.income_tax import year_start
+from upstream_services.hr.time_models import LeaveRequest
 from upstream_services.kit.conditional import require_match
 from upstream_services.kit.errors import conflict, invalid
 from upstream_services.kit.jobs.declare import JobOut, enqueue
@@ -24,6 +25,7 @@ from upstream_services.kit.model import utc_now
 from upstream_services.kit.operations import operation
 from upstream_services.kit.requests import load, path_id, transaction
 from upstream_services.kit.resource import Resource
+from upstream_services.kit.tenancy import WITH_DELETED
 from upstream_services.kit.views import json_reply
 
 FIRST_MONTH = "2023-04"  # the tables of income tax begin there
@@ -123,6 +125,20 @@ async def require_earlier_locked(session: AsyncSession, run: PayrollRun) -> None
         raise conflict(f"the payroll of {month} is not locked yet", "earlier_run_open")
 
 
+async def require_fresh(session: AsyncSession, run: PayrollRun) -> None:
+    """Raises a 409 problem where something that its payslips are made of was changed since they were computed."""
+    first, last = month_bounds(run.month)
+    touches = (LeaveRequest.is_paid.is_(False), LeaveRequest.first_day <= last, LeaveRequest.last_day >= first)
+    for what, changed in (
+        ("employees", select(Employee.id).where(Employee.updated_at > run.computed_at)),
+        ("salary structures", select(SalaryStructure.id).where(SalaryStructure.updated_at > run.computed_at)),
+        ("pay profiles", select(PayProfile.id).where(PayProfile.updated_at > run.computed_at)),
+        ("unpaid leave", select(LeaveRequest.id).where(LeaveRequest.decided_at > run.computed_at, *touches)),
+    ):
+        if await session.scalar(changed.limit(1).execution_options(**WITH_DELETED)) is not None:
+            raise conflict(f"{what} changed since it was computed: reopen it and compute it again", "out_of_date")
+
+
 def _job_key(run: PayrollRun) -> str:
     return f"{run.id}-{run.computation}"
 
@@ -152,14 +168,16 @@ async def compute_run(request: web.Request) -> web.Response:
 async def approve_run(session: AsyncSession, run: PayrollRun) -> None:
     """Approve what was computed."""
     advance(run, "approve")
+    await require_fresh(session, run)
     run.approved_at, run.approved_by = utc_now(), session.info.get("user")
 
 
 @payroll_runs.action("lock")
 async def lock_run(session: AsyncSession, run: PayrollRun) -> None:
     """Lock what was approved: neither the run nor its payslips change again."""
-    await require_earlier_locked(session, run)
     advance(run, "lock")
+    await require_earlier_locked(session, run)
+    await require_fresh(session, run)
     run.locked_at = utc_now()
 
 

@@ -42,8 +42,10 @@ async def compute_payroll(run: Run, given: PayrollIn) -> dict[str, Any]:
     """Computes the payslips of a run."""
     async with run.once(BEGIN) as session:
         if session is not None:
+            payroll_run = await _run_of(session, given, lock=True)
+            payroll_run.computed_at = payroll_run.updated_at = utc_now()
             await session.execute(delete(Payslip).where(Payslip.payroll_run_id == given.run_id))
-            ids = await _who_is_paid(session, (await _run_of(session, given)).month)
+            ids = await _who_is_paid(session, payroll_run.month)
             await run.note(session, BEGIN, [str(one) for one in ids])
     ids = [uuid.UUID(one) for one in await run.noted(BEGIN)]
     for start in range(0, len(ids), BATCH):
@@ -155,4 +157,4 @@ async def _add_up(session: AsyncSession, run: PayrollRun) -> None:
     row = (await session.execute(select(func.count(), *sums).where(Payslip.payroll_run_id == run.id))).one()
     run.employees = row[0]
     run.gross, run.deductions, run.net, run.employer_cost = (amount or ZERO for amount in row[1:])
-    run.status, run.computed_at, run.updated_at = "computed", utc_now(), utc_now()
+    run.status, run.updated_at = "computed", utc_now()
