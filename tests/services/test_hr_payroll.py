@@ -330,6 +330,31 @@ async def test_no_reply_about_an_employee_shows_their_pay(hr: Client, tenant: st
         assert str(await session.scalar(select(Employee.salary))) == "98765.43"
 
 
+async def test_a_job_that_dies_over_pay_does_not_tell_it(
+    hr: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(worker_module, "BACKOFF_S", 0.001)
+    await an_employee(hr, "98765.43")
+    run = (await send(hr, "POST", "payroll-runs", 201, month="2025-06"))["id"]
+    whole = payroll_job._payslips_of
+
+    async def wrong(*arguments: Any) -> Any:
+        made = await whole(*arguments)
+        made[0].tax_regime = "none of these"  # longer than its column
+        return made
+
+    monkeypatch.setattr(payroll_job, "_payslips_of", wrong)
+    reply = await hr.post(f"/hr/payroll-runs/{run}/compute")
+    found = await ended(hr, reply.headers["Location"])
+    assert (found["state"], "value too long" in found["error"]) == ("dead", True)
+    assert "98765" not in found["error"]
+    assert "98765" not in caplog.text
+    monkeypatch.setattr(payroll_job, "_payslips_of", whole)
+    await send(hr, "POST", f"jobs/{found['id']}/retry", 200)
+    assert (await ended(hr, reply.headers["Location"]))["state"] == "done"
+    assert (await send(hr, "GET", f"payroll-runs/{run}", 200))["gross"] == "98765.43"
+
+
 async def test_a_payslip_on_paper_and_the_register(hr: Client, other: str) -> None:
     await an_employee(hr, "60000.00", name="Zoë Rao")
     run = await a_run(hr, "2025-06")
