@@ -133,7 +133,7 @@ class Maker:
         departments = [Department(**self.common(), name=name, code=code) for code, name in DEPARTMENTS.items()]
         yield from departments
         for number in self.count(EMPLOYEES):
-            yield Employee(
+            employee = Employee(
                 **self.common(),
                 **self.person(number),
                 department_id=self.draw.choice(departments).id,
@@ -142,6 +142,9 @@ class Maker:
                 joined_on=date(2018, 1, 1) + timedelta(days=self.draw.randrange(2600)),
                 salary=self.money(25_000, 250_000),
             )
+            if employee.status == "left":
+                employee.left_on = employee.joined_on + timedelta(days=self.draw.randrange(30, 600))
+            yield employee
 
     def marketing(self) -> Rows:
         """Campaigns that are drafts or have run, so that none of them is out of date whenever the demo is started."""

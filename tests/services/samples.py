@@ -33,9 +33,18 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "/finance/invoices": {
         "lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}],
     },
+    "/hr/shifts": {"starts_at": "09:30", "ends_at": "18:00"},
+    "/hr/leave-balances": {"year": 2025},
+    "/hr/leave-requests": {"first_day": "2025-06-02", "last_day": "2025-06-03"},
+    "/hr/payroll-runs": {"month": "2025-06"},
 }
 # Path -> a PATCH that is legal for the record of the sample; the first text field gets another value otherwise.
-CHANGES: dict[str, dict[str, Any]] = {}
+CHANGES: dict[str, dict[str, Any]] = {
+    "/hr/leave-balances": {"granted": "4.0"},
+    "/hr/pay-profiles": {"bank_account": "123456789"},
+    "/hr/payroll-runs": {"notes": "Diwali"},
+    "/hr/interviews": {"minutes": 30},
+}
 
 # Path -> references that a sample has although they may be left out.
 WITH: dict[str, tuple[str, ...]] = {"/crm/notes": ("contact_id",)}

@@ -49,8 +49,8 @@ async def test_nobody_reads_or_changes_another_tenants_rows(client: Client, serv
             await make(client, path)
             await make(client, path, stranger)  # so that there is something to confuse
     before = await everything(client, service)
-    assert all(before.values())
-    ids = {path: rows[0]["id"] for path, rows in before.items()}
+    assert all(rows for path, rows in before.items() if path in writable())
+    ids = {path: rows[0]["id"] for path, rows in before.items() if rows}
     secrets = [word for rows in before.values() for word in words_of(rows)]
     asked = 0
     for path in service.paths:
@@ -59,7 +59,8 @@ async def test_nobody_reads_or_changes_another_tenants_rows(client: Client, serv
         if path.operation is not None and path.operation.media_type != "application/json":
             continue  # streams have tests of their own
         target = path.path.replace("{id}", target_id)
-        row = before[f"/{service.name}/{path.resource.name}"][0] if path.resource in service.resources else {}
+        rows = before[f"/{service.name}/{path.resource.name}"] if path.resource in service.resources else []
+        row = rows[0] if rows else {}  # what only actions make is tried by the tests of its service
         for params in parameters(path, row, secrets):
             body = body_for(path, row)
             reply = await client.request(path.method, target, params=params, json=body, headers=stranger)

@@ -50,6 +50,7 @@ def make_engine(url: URL) -> AsyncEngine:
     """A bounded pool that leaves nothing on its connections, and logs statements that are slow."""
     engine = create_async_engine(
         url,
+        hide_parameters=True,  # what tenants wrote is not for errors and logs
         pool_size=POOL_MIN,
         max_overflow=POOL_MAX - POOL_MIN,
         pool_timeout=POOL_WAIT_S,

@@ -133,7 +133,8 @@ class Worker:
         except Exception as error:
             self._count(row.name, "failed")
             log.exception("job failed", extra={"fields": {"message": "job failed", **fields}})
-            reason = f"{type(error).__name__}: {error}"
+            # A driver's further lines quote the row at fault, which not all who may see jobs may see.
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             await self._fail(row, reason, is_final=row.failures + 1 >= FAILURES_MAX or row.attempts > ATTEMPTS_MAX)
         else:
             log.info("job done", extra={"fields": {"message": "job done", **fields}})
