@@ -1,6 +1,6 @@
 """Mail by SMTP (RFC 5321), messages by RFC 5322."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import unquote, urlsplit
@@ -13,7 +13,21 @@ Attachment = tuple[str, str, bytes]  # its name, its media type, its content
 
 
 class MailError(Exception):
-    """A message was not taken."""
+    """A message was not taken. `is_final`: nor will it be, for the server refused this one for good (a 5yz reply)."""
+
+    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+        super().__init__(reason)
+        self.is_final = is_final
+
+
+def _is_final(error: Exception) -> bool:
+    """RFC 5321, section 4.2.1. What is wrong with us (login, sender) is no fault of the message, and may be mended."""
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused():
+            return all(500 <= one.code < 600 for one in error.recipients)
+        case aiosmtplib.SMTPDataError():
+            return 500 <= error.code < 600
+    return False
 
 
 class Mailer:
@@ -46,12 +60,15 @@ class Mailer:
         attachments: Sequence[Attachment] = (),
         message_id: str,
         html: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Hands a message over. Raises MailError where the server does not take it or does not answer."""
         message = EmailMessage()
         message["From"], message["To"] = self.sender, to
         message["Subject"] = " ".join(subject.split())  # a line break would start another header
         message["Date"], message["Message-ID"] = formatdate(), f"<{message_id}>"
+        for name, value in (headers or {}).items():
+            message[name] = value
         message.set_content(text)
         if html:
             message.add_alternative(html, subtype="html")
@@ -64,4 +81,4 @@ class Mailer:
                 use_tls=self._tls, timeout=TIMEOUT_S,
             )  # fmt: skip
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise MailError(f"{self._host}:{self._port}: {error}") from None
+            raise MailError(f"{self._host}:{self._port}: {error}", is_final=_is_final(error)) from None
