@@ -40,7 +40,7 @@ async def public_transaction(request: web.Request, table: Any, public_id: Any, n
 
 def reading(request: web.Request) -> Any:
     """The same for reading only, on a replica where there is one that is fresh enough for this tenant."""
-    return request.app[DATABASE].reading(tenant_of(request), primary=request.get(PRIMARY_ONLY, False))
+    return request.app[DATABASE].reading(tenant_of(request), primary=PRIMARY_ONLY.get())
 
 
 def path_id(request: web.Request, noun: str) -> uuid.UUID:
