@@ -1,14 +1,15 @@
 """One message to one subscriber: exactly one, and none to who has unsubscribed.
 
-The delivery's row is written before the message is handed over, and committed after: its unique key makes any other
-worker or launch that is at the same subscriber wait, and then find it. So a message goes out twice only where a worker
-dies between the mail server's "250" and the commit, and then with the same Message-ID.
+Whoever is at a message holds an advisory lock of it until the delivery is committed: any other worker or launch waits,
+and then finds the delivery. So a message goes out twice only where a worker dies between the mail server's "250" and the
+commit, and then with the same Message-ID. The delivery is written after the message was handed over, because its foreign
+keys lock the campaign and the subscriber, and neither a pause nor an unsubscribe is to wait for a mail server.
 """
 
 import uuid
 from typing import Any, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from upstream_services.kit.jobs.run import Run
@@ -19,6 +20,8 @@ from upstream_services.marketing.models import Delivery, Subscriber, Template
 from upstream_services.marketing.people import is_suppressed, record
 from upstream_services.marketing.templates import PUBLIC_URL, message_for
 from upstream_services.marketing.webhooks import tell
+
+_LOCK = text("select pg_advisory_xact_lock(:key)")
 
 Outcome = Literal["sent", "bounced", "skipped"]
 
@@ -39,6 +42,8 @@ async def send_to(
     subscriber = await session.scalar(select(Subscriber).where(Subscriber.id == subscriber_id))
     if subscriber is None or subscriber.status != "subscribed" or await is_suppressed(session, subscriber.email):
         return "skipped"
+    name = uuid.uuid5(campaign_id or step_id or subscriber_id, str(subscriber_id))
+    await (await session.connection()).execute(_LOCK, {"key": int.from_bytes(name.bytes[:8], signed=True)})
     of = Delivery.campaign_id == campaign_id if campaign_id is not None else Delivery.step_id == step_id
     if await session.scalar(select(Delivery.id).where(of, Delivery.subscriber_id == subscriber_id)) is not None:
         return "skipped"
@@ -46,24 +51,23 @@ async def send_to(
         id=uuid.uuid4(), public_id=uuid.uuid4(), campaign_id=campaign_id, step_id=step_id, subscriber_id=subscriber_id,
         email=subscriber.email, status="sent",
     )  # fmt: skip
-    session.add(delivery)
-    await session.flush()
     message = message_for(template, subscriber, delivery, run.app[SETTINGS].extra[PUBLIC_URL.key])
     headers = {
         "List-Unsubscribe": f"<{message.unsubscribe_url}>",
         "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
     }
-    message_id = f"{uuid.uuid5(campaign_id or step_id or delivery.id, str(subscriber_id))}@{run.mailer.domain}"
     try:
         await run.mailer.send(
             to=subscriber.email, subject=message.subject, text=message.text, html=message.html, headers=headers,
-            message_id=message_id,
+            message_id=f"{name}@{run.mailer.domain}",
         )  # fmt: skip
     except MailError as error:
         if not error.is_final:
             raise
+        session.add(delivery)
         await _bounce(session, delivery, str(error))
         return "bounced"
+    session.add(delivery)
     record(session, "sent", subscriber_id=subscriber_id, campaign_id=campaign_id)
     return "sent"
 
