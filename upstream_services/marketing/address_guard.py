@@ -18,6 +18,12 @@ _INTERNAL_NAMES = ("localhost", "local", "internal", "localdomain", "home.arpa")
 Address = IPv4Address | IPv6Address
 
 
+def networks(text: str) -> str:
+    """The setting `allowed`, as it is. Raises ValueError for what names no networks."""
+    AddressGuard(text)
+    return text
+
+
 class ForbiddenAddressError(OSError):
     """A connection to an address that webhooks may not reach."""
 

@@ -6,6 +6,7 @@ nothing in them runs as a script or is part of another page.
 """
 
 import base64
+import re
 import uuid
 from html import escape
 from typing import Annotated
@@ -15,7 +16,8 @@ from pydantic import BaseModel, Field
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from upstream_services.kit.errors import conflict, not_found
+from upstream_services.kit.errors import Problem, conflict, invalid, not_found
+from upstream_services.kit.keys import SETTINGS
 from upstream_services.kit.model import utc_now
 from upstream_services.kit.operations import operation
 from upstream_services.kit.requests import path_id, public_transaction
@@ -26,7 +28,7 @@ from upstream_services.marketing.inputs import FormField, Key, Value
 from upstream_services.marketing.models import Delivery, Subscriber
 from upstream_services.marketing.people import leave, record
 from upstream_services.marketing.reply_models import Form, LandingPage, Link
-from upstream_services.marketing.templates import UNSUBSCRIBE
+from upstream_services.marketing.templates import PUBLIC_URL, UNSUBSCRIBE, public_url
 from upstream_services.marketing.tokens import Token, is_signed, read_token
 from upstream_services.marketing.webhooks import tell
 
@@ -38,6 +40,8 @@ PAGE_HEADERS = {
     "Referrer-Policy": "no-referrer",
     **NO_STORE,
 }
+FORM_PLACE = re.compile(r"\{\{\s*form\s*\}\}")
+HTML_TYPES = {"phone": "tel"}  # of inputs, where they are called otherwise
 PIXEL = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAICRAEAOw==")  # one transparent point
 
 
@@ -75,6 +79,31 @@ async def _published_form(session: AsyncSession, public_id: uuid.UUID) -> Form:
     return form
 
 
+async def _answerable_form(session: AsyncSession, public_id: uuid.UUID) -> Form:
+    form = await _published_form(session, public_id)
+    if form.status == "closed":
+        raise conflict("the form takes no more answers", "closed")
+    return form
+
+
+def form_html(form: Form, base: str) -> str:
+    """The form as a page shows it in the place of `{{ form }}`."""
+    parts = []
+    for field in form.fields:
+        name, label, needed = field["name"], escape(field["label"]), " required" if field["required"] else ""
+        match field["type"]:
+            case "choice":
+                options = "".join(f"<option>{escape(option)}</option>" for option in field["options"])
+                entry = f'<select name="{name}"{needed}>{options}</select>'
+            case "checkbox":
+                entry = f'<input type="checkbox" name="{name}" value="true"{needed}>'
+            case kind:
+                entry = f'<input type="{HTML_TYPES.get(kind, kind)}" name="{name}"{needed}>'
+        parts.append(f"<p><label>{label} {entry}</label></p>")
+    action = public_url(base, f"forms/{form.public_id}")
+    return f'<form method="post" action="{escape(action)}">{"".join(parts)}<p><button>Send</button></p></form>'
+
+
 @operation("GET", "public/forms/{id}", reply=PublicForm, is_open=True)
 async def public_form(request: web.Request) -> PublicForm:
     """A form to fill in, by its public id."""
@@ -89,11 +118,33 @@ async def submit_form(request: web.Request, body: SubmitIn) -> Submitted:
     """Answer a form."""
     public_id = path_id(request, "form")
     async with public_transaction(request, Form, public_id, "form") as session:
-        form = await _published_form(session, public_id)
-        if form.status == "closed":
-            raise conflict("the form takes no more answers", "closed")
+        form = await _answerable_form(session, public_id)
         await submit(session, form, body.data)
         return Submitted(message=form.message)
+
+
+@operation(
+    "POST",
+    "public/forms/{id}",
+    media_type="text/html",
+    request_media_type="application/x-www-form-urlencoded",
+    is_open=True,
+)
+async def submit_html_form(request: web.Request) -> web.Response:
+    """Answer a form from a page without scripts; the reply is a page as well."""
+    public_id = path_id(request, "form")
+    if request.content_type != "application/x-www-form-urlencoded":
+        raise Problem(
+            415, "not_a_form", f"the body must be application/x-www-form-urlencoded, not {request.content_type}"
+        )
+    posted = await request.post()
+    data = {name: value for name, value in posted.items() if isinstance(value, str)}
+    if any("\0" in text for pair in data.items() for text in pair):
+        raise invalid("data", "must not contain NUL characters")
+    async with public_transaction(request, Form, public_id, "form") as session:
+        form = await _answerable_form(session, public_id)
+        await submit(session, form, data)
+        return _html(form.name, f"<p>{escape(form.message)}</p>")
 
 
 @operation("GET", "public/pages/{id}", media_type="text/html", is_open=True)
@@ -108,7 +159,11 @@ async def public_page(request: web.Request) -> web.Response:
         counted = {"visits": LandingPage.visits + 1, "version": LandingPage.version + 1}
         await session.execute(_quietly(update(LandingPage).where(LandingPage.id == page.id).values(counted)))
         record(session, "visited", landing_page_id=page.id)
-        return _html(page.title, page.html)
+        shown_form = ""
+        if page.form_id is not None:
+            form = await session.scalar(select(Form).where(Form.id == page.form_id, Form.status == "published"))
+            shown_form = form_html(form, request.app[SETTINGS].extra[PUBLIC_URL.key]) if form is not None else ""
+        return _html(page.title, FORM_PLACE.sub(lambda _match: shown_form, page.html))
 
 
 def _quietly(statement):  # type: ignore[no-untyped-def]
@@ -204,6 +259,6 @@ async def public_unsubscribe(request: web.Request) -> web.Response:
 
 
 OPERATIONS = (
-    *(public_form, submit_form, public_page, follow_link, opened),
+    *(public_form, submit_form, submit_html_form, public_page, follow_link, opened),
     *(ask_unsubscribe, public_unsubscribe),
 )

@@ -60,7 +60,10 @@ class FormSubmission(Row, Base):
 
 
 class LandingPage(Row, Base):
-    """A page that is shown to all under its `public_id` while published; its scripts are not run."""
+    """A page that is shown to all under its `public_id` while published, without its scripts.
+
+    `{{ form }}` in it is where its form is.
+    """
 
     __tablename__ = "landing_pages"
     __search__ = ("name", "title")

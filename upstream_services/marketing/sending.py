@@ -1,9 +1,9 @@
 """One message to one subscriber: exactly one, and none to who has unsubscribed.
 
 Whoever is at a message holds an advisory lock of it until the delivery is committed: any other worker or launch waits,
-and then finds the delivery. So a message goes out twice only where a worker dies between the mail server's "250" and the
-commit, and then with the same Message-ID. The delivery is written after the message was handed over, because its foreign
-keys lock the campaign and the subscriber, and neither a pause nor an unsubscribe is to wait for a mail server.
+and then finds the delivery. So a message goes out twice only where a worker dies between the mail server's "250" and
+the commit, and then with the same Message-ID. The delivery is written after the message was handed over, because its
+foreign keys lock the campaign and the subscriber, and neither a pause nor an unsubscribe is to wait for a mail server.
 """
 
 import uuid

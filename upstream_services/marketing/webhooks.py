@@ -25,12 +25,14 @@ from upstream_services.kit.resource import Resource
 from upstream_services.kit.settings import Flag
 from upstream_services.kit.validation import Body
 from upstream_services.kit.views import to_json
-from upstream_services.marketing.address_guard import AddressGuard, ForbiddenAddressError
+from upstream_services.marketing.address_guard import AddressGuard, ForbiddenAddressError, networks
 from upstream_services.marketing.reply_models import Webhook, new_secret
 
 TIMEOUT = ClientTimeout(total=10, connect=3)
 USER_AGENT = "suite-webhooks/1"
-ALLOW = Flag("--webhook-allow", "", "internal networks that webhooks may reach, such as 10.1.0.0/16, with commas")
+ALLOW = Flag(
+    "--webhook-allow", "", "internal networks that webhooks may reach, such as 10.1.0.0/16, with commas", networks
+)
 
 CLIENT: web.AppKey[ClientSession] = web.AppKey("webhook_client", ClientSession)
 
