@@ -17,7 +17,7 @@ from upstream_services.marketing.rendering import fill, links_in, unknown_places
 from upstream_services.marketing.reply_models import Link
 from upstream_services.marketing.tokens import make_token
 
-PUBLIC_URL = Flag("--public-url", "http://127.0.0.1:8000/api/v1", "where people reach this service's public paths")
+PUBLIC_URL = Flag("--public-url", "http://127.0.0.1:8080/api/v1", "where people reach this service's public paths")
 UNSUBSCRIBE = "unsubscribe"  # purpose of a token
 PARTS = ("subject", "text", "html")
 SAMPLE = {"name": "Asha Rao", "email": "asha@x.example", "phone": None, "attributes": {}}
