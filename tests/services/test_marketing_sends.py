@@ -134,6 +134,36 @@ async def test_a_server_that_fails_is_asked_again_and_nobody_gets_two(work: Work
     assert work.inbox.addresses == ["asha@x.example", "bina@x.example", "chand@x.example"]
 
 
+async def test_one_who_is_put_off_holds_up_nobody(work: Work) -> None:
+    campaign = await work.campaign("asha", "bina", "chand", "deepa")
+    work.inbox.answer = lambda address: "451 not now" if address.startswith("bina") else None
+    launched = await work.post(f"campaigns/{campaign['id']}/launch")
+    await work.jobs_end()
+    job = await work.get(f"jobs/{launched['job_id']}")
+    assert (job["state"], job["error"]) == ("dead", "MailError: 1 were not taken yet")
+    assert work.inbox.addresses == ["asha@x.example", "chand@x.example", "deepa@x.example"]
+    work.inbox.answer = lambda _address: None
+    await work.post(f"jobs/{launched['job_id']}/retry")
+    await work.jobs_end()
+    assert work.inbox.addresses == sorted(f"{n}@x.example" for n in ("asha", "bina", "chand", "deepa"))
+    assert (await work.get(f"campaigns/{campaign['id']}"))["status"] == "done"
+
+
+@pytest.mark.parametrize("address", ["a,bina@x.example", "a;bina@x.example", "(c)@x.example", "<bina@x.example"])
+async def test_an_address_is_one_address_and_one_that_is_none_holds_up_nobody(work: Work, address: str) -> None:
+    campaign = await work.campaign("asha", "bina")
+    (bina,) = await work.items("subscribers", email="bina@x.example")
+    await work.post(f"subscribers/{bina['id']}/unsubscribe")
+    odd = await work.post("subscribers", 201, email=address)
+    await work.post(f"audiences/{campaign['audience_id']}/add", subscriber_ids=[odd["id"]])
+    recipients: list[str] = []
+    work.inbox.answer = recipients.append  # type: ignore[assignment]
+    await work.post(f"campaigns/{campaign['id']}/launch")
+    await work.jobs_end()
+    assert "bina@x.example" not in recipients and "asha@x.example" in recipients
+    assert (await work.get(f"campaigns/{campaign['id']}"))["status"] == "done"
+
+
 async def test_an_address_that_is_refused_for_good_is_not_tried_again(work: Work) -> None:
     campaign = await work.campaign("asha", "bina")
     work.inbox.answer = lambda address: "550 no such user" if address.startswith("asha") else None

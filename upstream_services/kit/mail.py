@@ -1,6 +1,8 @@
 """Mail by SMTP (RFC 5321), messages by RFC 5322."""
 
 from collections.abc import Mapping, Sequence
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import unquote, urlsplit
@@ -8,26 +10,35 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 TIMEOUT_S = 10.0
+BAD_ADDRESS = 553  # what a server says of an address that is none
 
 Attachment = tuple[str, str, bytes]  # its name, its media type, its content
 
 
 class MailError(Exception):
-    """A message was not taken. `is_final`: nor will it be, for the server refused this one for good (a 5yz reply)."""
+    """A message was not taken.
 
-    def __init__(self, reason: str, *, is_final: bool = False) -> None:
+    `code`: the server's reply where it is about this message, and the next one may pass; None where there is no server,
+    or it takes none of ours. `is_final`: nor will it be taken later (a 5yz reply; RFC 5321, section 4.2.1).
+    """
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
         super().__init__(reason)
-        self.is_final = is_final
+        self.code = code
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again is of no use."""
+        return self.code is not None and self.code >= 500
 
 
-def _is_final(error: Exception) -> bool:
-    """RFC 5321, section 4.2.1. What is wrong with us (login, sender) is no fault of the message, and may be mended."""
+def _code_of(error: Exception) -> int | None:
     match error:
-        case aiosmtplib.SMTPRecipientsRefused():
-            return all(500 <= one.code < 600 for one in error.recipients)
+        case aiosmtplib.SMTPRecipientsRefused():  # there is one
+            return error.recipients[0].code
         case aiosmtplib.SMTPDataError():
-            return 500 <= error.code < 600
-    return False
+            return error.code
+    return None
 
 
 class Mailer:
@@ -64,7 +75,12 @@ class Mailer:
     ) -> None:
         """Hands a message over. Raises MailError where the server does not take it or does not answer."""
         message = EmailMessage()
-        message["From"], message["To"] = self.sender, to
+        message["From"] = self.sender
+        try:
+            # As one address: read as a header, "a,b@x.example" would be two, of whom nobody asked for the second.
+            message["To"] = Address(addr_spec=to)
+        except (ValueError, HeaderParseError):
+            raise MailError(f"{to!r} is no address", code=BAD_ADDRESS) from None
         message["Subject"] = " ".join(subject.split())  # a line break would start another header
         message["Date"], message["Message-ID"] = formatdate(), f"<{message_id}>"
         for name, value in (headers or {}).items():
@@ -77,8 +93,10 @@ class Mailer:
             message.add_attachment(content, maintype=main, subtype=sub, filename=name)
         try:
             await aiosmtplib.send(
-                message, hostname=self._host, port=self._port, username=self._user, password=self._password,
-                use_tls=self._tls, timeout=TIMEOUT_S,
+                message, recipients=[to], hostname=self._host, port=self._port, username=self._user,
+                password=self._password, use_tls=self._tls, timeout=TIMEOUT_S,
             )  # fmt: skip
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise MailError(f"{self._host}:{self._port}: {error}", is_final=_is_final(error)) from None
+            raise MailError(f"{self._host}:{self._port}: {error}", code=_code_of(error)) from None
+        except ValueError as error:  # also of text that no server could be sent
+            raise MailError(str(error), code=BAD_ADDRESS) from None

@@ -11,6 +11,7 @@ from upstream_services.kit.errors import conflict, invalid
 from upstream_services.kit.fields import Email, Moment
 from upstream_services.kit.jobs.declare import JobOut, enqueue, job
 from upstream_services.kit.jobs.run import Run
+from upstream_services.kit.mail import MailError
 from upstream_services.kit.model import utc_now
 from upstream_services.kit.resource import Resource
 from upstream_services.kit.validation import Body
@@ -30,6 +31,7 @@ NEXT: dict[str | None, set[str]] = {
     "done": set(),
 }
 BATCH = 200  # recipients that are looked up at once
+DEFERRED_MAX = 20  # that a server puts off one after the other before it is left alone for a while
 
 
 class SendIn(Body):
@@ -152,21 +154,30 @@ async def _is_running(session: AsyncSession, given: SendIn) -> bool:
 async def send_campaign(run: Run, given: SendIn) -> dict[str, Any]:
     """Sends a campaign to who is in its audience and does not have it yet, until it is paused or everybody has it."""
     template, total = await _what_and_how_many(run, given)
-    counts = {"sent": 0, "bounced": 0, "skipped": 0}
+    counts, deferred, in_a_row = {"sent": 0, "bounced": 0, "skipped": 0}, 0, 0
     if template is None:
         return {**counts, "stopped": True}
     after = uuid.UUID(int=0)
     while batch := await _recipients(run, given, after):
         for subscriber_id in batch:
-            async with run.once(f"to-{subscriber_id}") as session:
-                if session is None:
-                    continue
-                if not await _is_running(session, given):
-                    return {**counts, "stopped": True}
-                outcome = await send_to(run, session, template, subscriber_id, campaign_id=given.campaign_id)
+            try:
+                async with run.once(f"to-{subscriber_id}") as session:
+                    if session is None:
+                        continue
+                    if not await _is_running(session, given):
+                        return {**counts, "stopped": True}
+                    outcome = await send_to(run, session, template, subscriber_id, campaign_id=given.campaign_id)
+            except MailError as error:  # "not now", of this one: the others need not wait for the next attempt
+                deferred, in_a_row = deferred + 1, in_a_row + 1
+                if error.code is None or in_a_row >= DEFERRED_MAX:
+                    raise
+                continue
             counts[outcome] += 1
+            in_a_row = 0
         after = batch[-1]
         await run.progress(sum(counts.values()), max(total, sum(counts.values())))
+    if deferred:
+        raise MailError(f"{deferred} were not taken yet")
     async with run.transaction() as session:
         campaign = await _locked(session, given.campaign_id)
         if campaign is not None and (campaign.status, campaign.launches) == ("running", given.launch):
