@@ -93,10 +93,11 @@ class Work:
             if not any(j["state"] == "running" or (j["state"] == "waiting" and is_due(j, now)) for j in jobs):
                 return
 
-    async def time_comes(self, name: str) -> None:
-        """Lets the jobs of a name that wait for their time be due, and runs them to their end."""
+    async def time_comes(self, name: str, until_minutes: int = 1_000_000) -> None:
+        """Lets the jobs of a name that wait for a time within so many minutes be due, and runs them to their end."""
         jobs: Any = Job.__table__
         mine = (jobs.c.tenant_id == self.tenant) & (jobs.c.name == name) & (jobs.c.state == "waiting")
+        mine &= jobs.c.run_at < datetime.now(UTC) + timedelta(minutes=until_minutes)
         past = datetime.now(UTC) - timedelta(seconds=1)
         await self.worker._execute(update(jobs).where(mine).values(run_at=past))
         for ring in await self.worker.sweep():

@@ -77,6 +77,20 @@ async def test_a_paused_sequence_sends_nothing_until_it_is_activated(work: Work)
     assert subjects(work) == ["Step 0", "Step 1"]
 
 
+async def test_two_jobs_for_one_place_send_one_step(work: Work) -> None:
+    made = await sequence(work, 0, 60, 60, 60)
+    (asha,) = await work.subscribers("asha")
+    await work.post(f"sequences/{made['id']}/enrol", subscriber_ids=[asha["id"]])
+    await work.jobs_end()
+    await work.let_be_due()
+    await work.post(f"sequences/{made['id']}/pause")
+    await work.post(f"sequences/{made['id']}/activate")  # plans it anew, beside the job that waits for it
+    await work.jobs_end()
+    assert subjects(work) == ["Step 0", "Step 1"]
+    await work.time_comes("sequences.send")
+    assert subjects(work) == ["Step 0", "Step 1", "Step 2"]
+
+
 async def test_who_leaves_or_is_taken_out_gets_no_further_step(work: Work) -> None:
     made = await sequence(work, 0, 60)
     asha, bina = await work.subscribers("asha", "bina")
