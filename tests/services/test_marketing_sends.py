@@ -1,12 +1,18 @@
 """Hazard: a campaign reaches somebody twice, not at all, or after they have said that they want no more of it."""
 
 import asyncio
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
+from upstream_services.marketing.api import SERVICE
+from upstream_services.marketing.models import Job
+
+from .conftest import StartService
 from .marketing_work import Work, text_of
 
 
@@ -131,6 +137,38 @@ async def test_a_server_that_fails_is_asked_again_and_nobody_gets_two(work: Work
     await work.jobs_end()
     job = await work.get(f"jobs/{launched['job_id']}")
     assert (job["state"], job["failures"]) == ("done", 1)
+    assert work.inbox.addresses == ["asha@x.example", "bina@x.example", "chand@x.example"]
+
+
+async def test_a_send_whose_worker_is_gone_goes_on_elsewhere_and_repeats_nothing(
+    work: Work, start_service: StartService
+) -> None:
+    second = Work(await start_service(SERVICE), work.tenant, work.inbox)
+    second.worker._mailer = work.worker._mailer
+    campaign = await work.campaign("asha", "bina", "chand")
+    loop, is_there, may_go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def answer(_address: str) -> None:
+        if len(work.inbox.messages) == 1 and not is_there.is_set():
+            loop.call_soon_threadsafe(is_there.set)
+            may_go_on.wait(20)
+
+    work.inbox.answer = answer
+    launched = await work.post(f"campaigns/{campaign['id']}/launch")
+    await is_there.wait()
+    killed = tuple(work.worker._running)
+    for task in killed:
+        task.cancel()  # as if the process had been killed: nothing is written down any more
+    await asyncio.gather(*killed, return_exceptions=True)
+    may_go_on.set()
+    jobs: Any = Job.__table__
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    await work.worker._execute(update(jobs).where(jobs.c.id == launched["job_id"]).values(lease_until=past))
+    for ring in await second.worker.sweep():
+        if ring[0] == work.tenant:
+            await second.worker.start(ring)
+    job = await work.get(f"jobs/{launched['job_id']}")
+    assert (job["state"], job["attempts"]) == ("done", 2)
     assert work.inbox.addresses == ["asha@x.example", "bina@x.example", "chand@x.example"]
 
 

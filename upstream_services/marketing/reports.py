@@ -8,6 +8,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, Field
 from sqlalchemy import Date, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from upstream_services.kit.errors import invalid
 from upstream_services.kit.model import utc_now
@@ -80,25 +81,30 @@ async def funnel(session: AsyncSession, query: FunnelQuery) -> FunnelReport:
         raise invalid("steps", f"must be 1 to {STEPS_MAX} types of events, each once, with commas between them")
     if any("\0" in one for one in types):
         raise invalid("steps", "must not contain NUL characters")
-    did = [func.bool_or(Event.type == one) for one in types]
-    conditions = [
-        Event.type.in_(types), Event.happened_at >= since, Event.happened_at < until,
-        Event.subscriber_id.is_not(None),
-    ]  # fmt: skip
-    if query.campaign_id is not None:
-        conditions.append(Event.campaign_id == query.campaign_id)
-    rows = await session.execute(select(*did).where(*conditions).group_by(Event.subscriber_id))
-    counts = [0] * len(types)
-    for row in rows:
-        for number, reached in enumerate(row):
-            if not reached:
-                break
-            counts[number] += 1
+    counts = [await _came_to(session, types[: number + 1], query, since, until) for number in range(len(types))]
     steps = [
         FunnelStep(type=one, subscribers=count, percent=percent(count, counts[number - 1]) if number else None)
         for number, (one, count) in enumerate(zip(types, counts, strict=True))
     ]
     return FunnelReport(steps=steps)
+
+
+async def _came_to(
+    session: AsyncSession, types: list[str], query: FunnelQuery, since: datetime, until: datetime
+) -> int:
+    """How many subscribers did all of these in the period; counted by the last, which the fewest did."""
+
+    def did(events: Any, one: str) -> Any:
+        found = (events.type == one) & (events.happened_at >= since) & (events.happened_at < until)
+        return found if query.campaign_id is None else found & (events.campaign_id == query.campaign_id)
+
+    conditions = [did(Event, types[-1]), Event.subscriber_id.is_not(None)]
+    for one in types[:-1]:
+        earlier = aliased(Event)
+        conditions.append(
+            select(earlier.id).where(did(earlier, one), earlier.subscriber_id == Event.subscriber_id).exists()
+        )
+    return await session.scalar(select(func.count(Event.subscriber_id.distinct())).where(*conditions)) or 0
 
 
 class DayTotal(BaseModel):
