@@ -155,6 +155,7 @@ class Maker:
                 channel=self.draw.choice(("email", "sms", "whatsapp")),
                 status=self.draw.choice(("draft", "done")),
                 budget=self.money(1_000, 200_000),
+                launches=0,
             )
 
 

@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,6 +19,7 @@ from upstream_services.hr.api import SERVICE as HR
 from upstream_services.kit.app import Service, build_app
 from upstream_services.kit.database import database_url
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
+from upstream_services.kit.jobs import worker as worker_module
 from upstream_services.kit.migrations import create_all, migrate
 from upstream_services.kit.settings import Settings
 from upstream_services.marketing.api import SERVICE as MARKETING
@@ -126,6 +128,20 @@ async def hr(start_service: StartService) -> Client:
 async def marketing(start_service: StartService) -> Client:
     """Marketing."""
     return await start_service(MARKETING)
+
+
+@pytest.fixture
+async def work(
+    start_service: StartService, tenant: str, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
+    """Marketing with a mail server. Its jobs wait for next to nothing between attempts, and are not swept."""
+    from .marketing_work import receiving
+
+    monkeypatch.setattr(worker_module, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(worker_module, "SWEEP_S", 3600)
+    client = await start_service(MARKETING, webhook_allow="127.0.0.0/8")
+    async with receiving(client, tenant, unused_tcp_port) as made:
+        yield made
 
 
 @pytest.fixture

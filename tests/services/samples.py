@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 from aiohttp import web
 from aiohttp.test_utils import TestClient
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from upstream_services.crm.api import SERVICE as CRM
 from upstream_services.finance.api import SERVICE as FINANCE
 from upstream_services.hr.api import SERVICE as HR
 from upstream_services.kit.app import Service
+from upstream_services.kit.keys import DATABASE
 from upstream_services.kit.resource import Resource
-from upstream_services.kit.shapes import plain_type, without_none
+from upstream_services.kit.shapes import OWN_COLUMNS, annotations_of, column_of, plain_type, without_none
+from upstream_services.kit.tenancy import TENANT_HEADER
 from upstream_services.marketing.api import SERVICE as MARKETING
 
 Client = TestClient[web.Request, web.Application]
@@ -37,6 +39,9 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "/hr/leave-balances": {"year": 2025},
     "/hr/leave-requests": {"first_day": "2025-06-02", "last_day": "2025-06-03"},
     "/hr/payroll-runs": {"month": "2025-06"},
+    "/marketing/forms": {"fields": [{"name": "email", "label": "Email", "type": "email"}]},
+    "/marketing/events": {"type": "purchase"},
+    "/marketing/webhooks": {"url": "https://hooks.x.example/in", "events": ["form.submitted"]},
 }
 # Path -> a PATCH that is legal for the record of the sample; the first text field gets another value otherwise.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -44,6 +49,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/hr/pay-profiles": {"bank_account": "123456789"},
     "/hr/payroll-runs": {"notes": "Diwali"},
     "/hr/interviews": {"minutes": 30},
+    "/marketing/events": {"type": "signup"},
+    "/marketing/links": {"name": "Summer"},
+    "/marketing/sequence-steps": {"delay_minutes": 90},
+    "/marketing/webhooks": {"description": "Ours"},
 }
 
 # Path -> references that a sample has although they may be left out.
@@ -57,6 +66,7 @@ BY_NAME: dict[str, Any] = {
     "website": "https://x.example",
     "currency": "INR",
     "media_type": "text/plain",
+    "url": "https://x.example/a",
 }
 
 
@@ -110,6 +120,25 @@ async def body_of(client: Client, path: str, headers: Mapping[str, str] | None =
         else:
             body[name] = _example(name, info.annotation)
     return body
+
+
+async def keep(client: Client, path: str, tenant: str) -> None:
+    """A row of a resource that clients only read, put where it is kept."""
+    _, resource = resource_of(path)
+    headers = {TENANT_HEADER: tenant}
+    values: dict[str, Any] = {}
+    for name, hint in annotations_of(resource.table).items():
+        column = column_of(resource.table, name)
+        if name in OWN_COLUMNS or column.nullable or column.default is not None:
+            continue
+        if name in resource.references:
+            service = resource_of(path)[0]
+            owner = next(r for r in service.resources if r.table.__tablename__ == resource.references[name])
+            values[name] = uuid.UUID((await make(client, f"/{service.name}/{owner.name}", headers))["id"])
+        else:
+            values[name] = TypeAdapter(hint).validate_python(_example(name, hint))
+    async with client.app[DATABASE].transaction(tenant) as session:
+        session.add(resource.table(**values))
 
 
 async def make(client: Client, path: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:

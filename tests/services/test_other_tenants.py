@@ -12,7 +12,7 @@ import pytest
 from upstream_services.kit.app import Service
 
 from .conftest import Client
-from .samples import SERVICES, change_of, make, writable
+from .samples import SERVICES, change_of, keep, make, writable
 
 
 @pytest.fixture(params=list(SERVICES))
@@ -42,12 +42,18 @@ def words_of(rows: list[dict[str, Any]]) -> list[str]:
     return [row["id"] for row in rows]
 
 
-async def test_nobody_reads_or_changes_another_tenants_rows(client: Client, service: Service, other: str) -> None:
+async def test_nobody_reads_or_changes_another_tenants_rows(
+    client: Client, service: Service, tenant: str, other: str
+) -> None:
     stranger = {"X-Tenant-Id": other}
     for path in writable():
         if path.startswith(f"/{service.name}/"):
             await make(client, path)
             await make(client, path, stranger)  # so that there is something to confuse
+    for resource in service.resources:
+        if resource.read_only:
+            for whose in (tenant, other):
+                await keep(client, f"/{service.name}/{resource.name}", whose)
     before = await everything(client, service)
     assert all(rows for path, rows in before.items() if path in writable())
     ids = {path: rows[0]["id"] for path, rows in before.items() if rows}

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import URL, event, make_url, text
+from sqlalchemy import URL, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -32,6 +32,10 @@ STATEMENT_TIMEOUT_S = 5.0
 SLOW_S = 0.25  # a statement that takes longer is in the log
 
 _BINDS_US = text("select not (rolsuper or rolbypassrls) from pg_roles where rolname = current_user")
+_BY_PUBLIC_ID = text(
+    "select set_config('app.public_id', :public_id, true),"
+    " set_config('role', coalesce(cast(:role as text), current_user::text), true)"
+)
 _ROLE_EXISTS = text("select pg_has_role(current_user, oid, 'member') from pg_roles where rolname = :role")
 
 
@@ -88,6 +92,7 @@ class Database:
         self.replicas = Replicas(self.engine, [Replica(url, make_engine(url)) for url in read_urls])
         self.role: str | None = None  # what transactions step down to; None where the login has no more rights
         self.job_table: Any = None
+        self.info: dict[str, Any] = {}  # what else `session.info` holds, for rules
         self.on_jobs: Callable[[list[Any]], None] = lambda _jobs: None  # what is told of jobs that were committed
 
     def __repr__(self) -> str:
@@ -141,13 +146,26 @@ class Database:
                 raise ReplicaLost(str(error)) from error
             raise
 
+    async def tenant_of_public(self, table: Any, public_id: Any) -> str | None:
+        """The tenant of the row of a table with `__public__` that has this public id; None where there is none.
+
+        The transaction names no tenant, so row-level security shows it that one row and nothing else.
+        """
+        known = table.__table__.c
+        found = select(known.tenant_id).where(known[table.__public__] == public_id, known.deleted_at.is_(None))
+        async with self.engine.begin() as connection:
+            await connection.execute(_BY_PUBLIC_ID, {"public_id": str(public_id), "role": self.role})
+            tenant: str | None = await connection.scalar(found)
+            return tenant
+
     def _session(
         self, engine: AsyncEngine, tenant: str, user: str | None, origin: Mapping[str, str | None] | None = None
     ) -> AsyncSession:
+        info = {"tenant": tenant, "user": user, "role": self.role, "job_table": self.job_table}
         return AsyncSession(
             engine,
             sync_session_class=TenantSession,
-            info={"tenant": tenant, "user": user, "role": self.role, "job_table": self.job_table, **(origin or {})},
+            info={**info, **self.info, **(origin or {})},
             expire_on_commit=False,
             autoflush=False,  # a rule that looks something up must not write the half-made row it is judging
         )

@@ -1,6 +1,7 @@
 """The endpoints of a resource that show many rows: its list, the lists nested in other resources, the CSV export."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Generic
 
 from aiohttp import web
@@ -31,9 +32,12 @@ class Lists(Generic[R]):
         async with reading(request) as session:
             return await self._page(session, request, wish)
 
-    async def show(self, session: AsyncSession, request: web.Request, query: MultiMapping[str]) -> web.Response:
-        """The page that the parameters `query` ask for, which need not be the request's own."""
-        return await self._page(session, request, read_wish(self.resource, tenant_of(request), query))
+    async def show(
+        self, session: AsyncSession, request: web.Request, query: MultiMapping[str], *conditions: Any
+    ) -> web.Response:
+        """The page that the parameters `query` ask for, which need not be the request's own, of what is true of all."""
+        wish = read_wish(self.resource, tenant_of(request), query)
+        return await self._page(session, request, replace(wish, statement=wish.statement.where(*conditions)))
 
     def nested(self, owner: Resource[Any], column_name: str) -> Any:
         """`GET /{owners}/{id}/things`: the list of those that refer to one of them."""

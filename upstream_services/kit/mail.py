@@ -1,6 +1,8 @@
 """Mail by SMTP (RFC 5321), messages by RFC 5322."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from email.errors import HeaderParseError
+from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
 from urllib.parse import unquote, urlsplit
@@ -8,12 +10,35 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 
 TIMEOUT_S = 10.0
+BAD_ADDRESS = 553  # what a server says of an address that is none
 
 Attachment = tuple[str, str, bytes]  # its name, its media type, its content
 
 
 class MailError(Exception):
-    """A message was not taken."""
+    """A message was not taken.
+
+    `code`: the server's reply where it is about this message, and the next one may pass; None where there is no server,
+    or it takes none of ours. `is_final`: nor will it be taken later (a 5yz reply; RFC 5321, section 4.2.1).
+    """
+
+    def __init__(self, reason: str, *, code: int | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+
+    @property
+    def is_final(self) -> bool:
+        """Whether trying again is of no use."""
+        return self.code is not None and self.code >= 500
+
+
+def _code_of(error: Exception) -> int | None:
+    match error:
+        case aiosmtplib.SMTPRecipientsRefused():  # there is one
+            return error.recipients[0].code
+        case aiosmtplib.SMTPDataError():
+            return error.code
+    return None
 
 
 class Mailer:
@@ -46,12 +71,20 @@ class Mailer:
         attachments: Sequence[Attachment] = (),
         message_id: str,
         html: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         """Hands a message over. Raises MailError where the server does not take it or does not answer."""
         message = EmailMessage()
-        message["From"], message["To"] = self.sender, to
+        message["From"] = self.sender
+        try:
+            # As one address: read as a header, "a,b@x.example" would be two, of whom nobody asked for the second.
+            message["To"] = Address(addr_spec=to)
+        except (ValueError, HeaderParseError):
+            raise MailError(f"{to!r} is no address", code=BAD_ADDRESS) from None
         message["Subject"] = " ".join(subject.split())  # a line break would start another header
         message["Date"], message["Message-ID"] = formatdate(), f"<{message_id}>"
+        for name, value in (headers or {}).items():
+            message[name] = value
         message.set_content(text)
         if html:
             message.add_alternative(html, subtype="html")
@@ -60,8 +93,10 @@ class Mailer:
             message.add_attachment(content, maintype=main, subtype=sub, filename=name)
         try:
             await aiosmtplib.send(
-                message, hostname=self._host, port=self._port, username=self._user, password=self._password,
-                use_tls=self._tls, timeout=TIMEOUT_S,
+                message, recipients=[to], hostname=self._host, port=self._port, username=self._user,
+                password=self._password, use_tls=self._tls, timeout=TIMEOUT_S,
             )  # fmt: skip
         except (aiosmtplib.SMTPException, OSError) as error:
-            raise MailError(f"{self._host}:{self._port}: {error}") from None
+            raise MailError(f"{self._host}:{self._port}: {error}", code=_code_of(error)) from None
+        except ValueError as error:  # also of text that no server could be sent
+            raise MailError(str(error), code=BAD_ADDRESS) from None

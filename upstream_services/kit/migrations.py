@@ -42,6 +42,10 @@ create policy one_tenant on "{table}" using ({rule}) with check ({rule})
 _ONE_TENANT = "coalesce(tenant_id = current_setting('app.tenant', true), false)"
 _WORKER = "current_setting('app.tenant', true) = '*'"  # of jobs, whatever tenant; "*" is no tenant's name
 _LET_WORKERS_READ = """create policy workers on "{table}" for select using ({rule})"""
+# Whoever tells a public id reads the row that has it, whatever tenant, and no other (Database.tenant_of_public).
+_BY_PUBLIC_ID = """
+create policy by_public_id on "{table}" for select using ({column}::text = current_setting('app.public_id', true))
+"""
 # Roles are of the whole server, so services that migrate at once may both make it.
 _MAKE_ROLE = f"""
 do $$ begin create role {ROWS_ROLE} nologin; exception when duplicate_object or unique_violation then null; end $$
@@ -116,6 +120,8 @@ def _secure(connection: Connection, metadata: MetaData) -> None:
                 connection.execute(text(statement))
             if metadata.tables[table].info.get("scheduled"):
                 connection.execute(text(_LET_WORKERS_READ.format(table=table, rule=_WORKER)))
+            if column := metadata.tables[table].info.get("public"):
+                connection.execute(text(_BY_PUBLIC_ID.format(table=table, column=column)))
     if is_superuser:
         connection.execute(text(_TRUST_SEARCH))
     if bypasses:

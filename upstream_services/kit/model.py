@@ -96,6 +96,7 @@ class Row(Kept):
     __search__: ClassVar[tuple[str, ...]] = ()
     __indexes__: ClassVar[tuple[dict[str, Any], ...]] = ()
     __scheduled__: ClassVar[bool] = False  # jobs are started by the clock for each tenant that has rows here
+    __public__: ClassVar[str | None] = None  # a column, unique for all tenants, that opens its row without a token
     __covering__: ClassVar[tuple[str, ...]] = ()  # columns that a list can show from its index alone
 
     id: Mapped[uuid.UUID] = mapped_column(Uuid, primary_key=True, default=uuid.uuid4, sort_order=-9)
@@ -125,8 +126,11 @@ class Row(Kept):
             parts.append(Column("search_words", TSVECTOR, stored, info=PRIVATE))
             parts.append(Index(f"{table}_search", "search_words", postgresql_using="gin"))
         parts += cls.constraints()
-        if cls.__scheduled__:
-            parts.append({"info": {"scheduled": True}})
+        info = {name: value for name, value in (("scheduled", cls.__scheduled__), ("public", cls.__public__)) if value}
+        if cls.__public__:
+            parts.append(Index(f"{table}_unique_{cls.__public__}", cls.__public__, unique=True))
+        if info:
+            parts.append({"info": info})
         return tuple(parts)
 
     @classmethod

@@ -70,8 +70,11 @@ def document(name: str, version: str, paths: Sequence[Path]) -> dict[str, Any]:
     for path in paths:
         item = found.setdefault(path.path, {})
         item[path.method.lower()] = _operation(path, schemas)
-        if "{id}" in path.path:
-            item["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": _UUID}]
+        if names := re.findall(r"\{(\w+)\}", path.path):
+            item["parameters"] = [
+                {"name": one, "in": "path", "required": True, "schema": _UUID if one == "id" else _TOKEN}
+                for one in names
+            ]
     names, definitions = models_json_schema(list(schemas.used), ref_template=_REF)
     return {
         "openapi": "3.1.0",
@@ -86,6 +89,7 @@ def document(name: str, version: str, paths: Sequence[Path]) -> dict[str, Any]:
 
 
 _UUID = {"type": "string", "format": "uuid"}
+_TOKEN = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,200}$"}
 
 
 def _tag(path: Path) -> str:

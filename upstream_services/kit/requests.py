@@ -1,6 +1,8 @@
 """What every handler does first: the request's tenant, transaction, row and preconditions."""
 
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -19,6 +21,21 @@ def transaction(request: web.Request) -> Any:
     """A transaction of the request's tenant and user on the primary: `async with transaction(request) as session`."""
     origin = {"request_id": request.headers.get("X-Request-Id"), "traceparent": request.headers.get("traceparent")}
     return request.app[DATABASE].transaction(tenant_of(request), user_of(request), **origin)
+
+
+@asynccontextmanager
+async def public_transaction(request: web.Request, table: Any, public_id: Any, noun: str) -> AsyncIterator[Any]:
+    """A transaction of the tenant whose row of `table` has that public id, and of no user; for `is_open` operations.
+
+    Raises a 404 problem. Of what the request says of a tenant, nothing is believed.
+    """
+    database = request.app[DATABASE]
+    tenant = await database.tenant_of_public(table, public_id)
+    if tenant is None:
+        raise not_found(noun)
+    origin = {"request_id": request.headers.get("X-Request-Id"), "traceparent": request.headers.get("traceparent")}
+    async with database.transaction(tenant, None, **origin) as session:
+        yield session
 
 
 def reading(request: web.Request) -> Any:

@@ -112,6 +112,7 @@ def run(service: Service, arguments: Sequence[str] | None = None) -> int:
 def run_as_child(service: Service, port: int, database: str, extra: Mapping[str, str]) -> int:
     """The same for a process that was forked with its settings, and ends when its standard input does."""
     url = database_url(database)
+    extra = {flag.key: flag.default for flag in service.flags} | dict(extra)
     return _run(service, Settings(port=port, database=url, migrate=True, extra=extra, exit_with_parent=True))
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,7 @@ class Flag:
     name: str
     default: str
     help: str
+    kind: Callable[[str], str] = str  # raises ValueError for what it is not
 
     @property
     def key(self) -> str:
@@ -103,7 +104,7 @@ def parse(
     parser.add_argument("--migrate", action="store_true", default=is_asked, help="migrate before serving [MIGRATE]")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     for flag in flags:
-        add(flag.name, flag.default, flag.help)
+        add(flag.name, flag.default, flag.help, flag.kind)
     found = parser.parse_args(arguments)
     return Settings(
         host=found.host,

@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pycron
@@ -68,8 +69,12 @@ def job(
     return declare
 
 
-async def enqueue(session: AsyncSession, kind: Job, given: Body | None = None, *, key: str | None = None) -> uuid.UUID:
-    """Writes a job down with the session's transaction; it is run once that is committed. Returns its id.
+async def enqueue(
+    session: AsyncSession, kind: Job, given: Body | None = None, *, key: str | None = None, at: datetime | None = None
+) -> uuid.UUID:
+    """Writes a job down with the session's transaction; it is run once that is committed, or `at` a time to come.
+
+    Returns its id.
 
     For a key that a job of the kind has already, the id of that one.
     """
@@ -77,7 +82,7 @@ async def enqueue(session: AsyncSession, kind: Job, given: Body | None = None, *
     tenant, now, row_id = session.info["tenant"], utc_now(), uuid.uuid4()
     values = {
         "tenant_id": tenant, "id": row_id, "name": kind.name, "key": key, "state": "waiting", "done": 0, "failures": 0,
-        "attempts": 0, "run_at": now, "has_file": False, "created_at": now, "updated_at": now, "version": 1,
+        "attempts": 0, "run_at": at or now, "has_file": False, "created_at": now, "updated_at": now, "version": 1,
         "input": (given or Nothing()).model_dump(mode="json"), "created_by": session.info.get("user"),
         "updated_by": session.info.get("user"), "request_id": session.info.get("request_id"),
         "traceparent": session.info.get("traceparent"),
@@ -89,7 +94,8 @@ async def enqueue(session: AsyncSession, kind: Job, given: Body | None = None, *
         same = (table.c.tenant_id == tenant) & (table.c.name == kind.name) & (table.c.key == key)
         found: uuid.UUID = (await connection.scalars(select(table.c.id).where(same))).one()
         return found
-    session.info.setdefault("jobs", []).append((tenant, row_id))
+    if at is None or at <= now:
+        session.info.setdefault("jobs", []).append((tenant, row_id))
     return row_id
 
 

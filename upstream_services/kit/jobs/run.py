@@ -112,6 +112,11 @@ class Run:
         async with self.transaction() as session:
             return await session.scalar(select(steps.told).where(steps.job_id == self.id, steps.step == step))
 
+    @property
+    def mailer(self) -> Mailer:
+        """For a message that belongs to a step of the job's own; `mail` makes a step of it."""
+        return self._mailer
+
     async def mail(
         self, *, to: str, subject: str, text: str, attachments: Sequence[Attachment] = (), step: str | None = None
     ) -> None:
