@@ -26,16 +26,28 @@ Client = TestClient[web.Request, web.Application]
 
 SERVICES = {service.name: service for service in (CRM, FINANCE, HR, MARKETING)}
 
+GST_LINE = {"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}
+
 # Path -> fields whose value a rule of the service demands, beyond what their types say.
 SPECIAL: dict[str, dict[str, Any]] = {
     "/crm/quotes": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
     "/crm/orders": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
-    "/finance/invoices": {
-        "lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}],
-    },
+    "/finance/invoices": {"customer_name": "Asha", "lines": [GST_LINE]},
+    "/finance/recurring-invoices": {"customer_name": "Asha", "lines": [GST_LINE]},
+    "/finance/bills": {"lines": [GST_LINE]},
+    "/finance/purchase-orders": {"lines": [GST_LINE]},
+    "/finance/credit-notes": {"lines": [GST_LINE]},
+    "/finance/gst-returns": {"period": "2025-06", "type": "gstr1"},
 }
 # Path -> a PATCH that is legal for the record of the sample; the first text field gets another value otherwise.
-CHANGES: dict[str, dict[str, Any]] = {}
+CHANGES: dict[str, dict[str, Any]] = {
+    "/finance/invoices": {"customer_name": "Bina"},
+    "/finance/recurring-invoices": {"customer_name": "Bina"},
+    "/finance/credit-notes": {"reason": "Returned"},
+    "/finance/bills": {"notes": "Second delivery"},
+    "/finance/purchase-orders": {"notes": "Second delivery"},
+    "/finance/gst-returns": {"notes": "Looked at"},
+}
 
 # Path -> references that a sample has although they may be left out.
 WITH: dict[str, tuple[str, ...]] = {"/crm/notes": ("contact_id",)}
