@@ -95,8 +95,11 @@ async def _read_again(request: web.Request, handler: Handler) -> web.StreamRespo
     try:
         return await handler(request)
     except ReplicaLost:
-        request[PRIMARY_ONLY] = True
-        return await handler(request)
+        token = PRIMARY_ONLY.set(True)
+        try:
+            return await handler(request)
+        finally:
+            PRIMARY_ONLY.reset(token)  # the next request of the connection runs in the same context
 
 
 def _database_context(service: Service) -> Context:

@@ -11,8 +11,8 @@ from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from asyncpg import DataError
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from asyncpg import DataError, InterfaceError, PostgresError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,9 @@ DATA_CLASS = "22"  # a value that PostgreSQL's type cannot hold
 # SQLSTATE classes of a database that is away, shutting down, overloaded or that chose this transaction as a deadlock's
 # victim.
 UNAVAILABLE_CLASSES = ("08", "40", "53", "55", "57")
+
+# What a statement raises; while it connects, the driver's own errors come through.
+DATABASE_ERRORS = (OSError, SQLAlchemyError, PostgresError, InterfaceError)
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -111,7 +114,9 @@ def is_unavailable(error: BaseException) -> bool:
     match error:
         case DBAPIError():
             return error.connection_invalidated or _sqlstate(error)[:2] in UNAVAILABLE_CLASSES
-        case PoolTimeoutError() | OSError():  # TimeoutError is one
+        case PostgresError():  # raised by the driver itself, while it connects
+            return (error.sqlstate or "")[:2] in UNAVAILABLE_CLASSES
+        case PoolTimeoutError() | OSError() | InterfaceError():  # TimeoutError is an OSError
             return True
     return False
 
@@ -139,6 +144,8 @@ def problem_of(error: Exception) -> Problem | None:
             return _unavailable("all database connections are busy")
         case OSError():  # TimeoutError is one
             return _unavailable("the database did not answer in time")
+        case PostgresError() | InterfaceError() if is_unavailable(error):
+            return _unavailable("the database does not answer")
     return None
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from aiohttp import web
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
+from sqlalchemy.exc import ProgrammingError
 
 from upstream_services.kit.database import Database
-from upstream_services.kit.errors import Problem
+from upstream_services.kit.errors import DATABASE_ERRORS, Problem
 from upstream_services.kit.keys import DATABASE, DRAINING
 from upstream_services.kit.views import json_reply
 
@@ -60,7 +60,7 @@ def ready_of(service: Any) -> Any:
                 await require_migrated(database, service.name, service.migrations)
         except NotMigratedError as error:
             raise Problem(503, "not_migrated", str(error)) from None
-        except (OSError, SQLAlchemyError):
+        except DATABASE_ERRORS:
             raise Problem(503, "database_unavailable", "the database does not answer") from None
         told: dict[str, Any] = {"status": "ok"}
         now = asyncio.get_running_loop().time()

@@ -36,7 +36,10 @@ alter table "{table}" force row level security;
 drop policy if exists one_tenant on "{table}";
 create policy one_tenant on "{table}" using ({rule}) with check ({rule})
 """
-_ONE_TENANT = "tenant_id = current_setting('app.tenant', true)"
+# The statements themselves say `tenant_id = ...`. Said again here as such, the planner would take both for independent,
+# expect 25 rows of a tenant that has 5,000, and sort them for each page rather than read the index that is in order
+# (seen at 1,000,000 contacts). Of a `coalesce` it guesses that half the rows pass.
+_ONE_TENANT = "coalesce(tenant_id = current_setting('app.tenant', true), false)"
 _WORKER = "current_setting('app.tenant', true) = '*'"  # of jobs, whatever tenant; "*" is no tenant's name
 _LET_WORKERS_READ = """create policy workers on "{table}" for select using ({rule})"""
 # Roles are of the whole server, so services that migrate at once may both make it.

@@ -15,8 +15,9 @@ from collections import deque
 from contextlib import suppress
 
 from sqlalchemy import URL, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from upstream_services.kit.errors import DATABASE_ERRORS
 
 LAG_MAX_S = 5.0
 EVERY_S = 1.0
@@ -138,5 +139,5 @@ async def _ask(engine: AsyncEngine, question: object) -> int | None:
     try:
         async with asyncio.timeout(ASK_TIMEOUT_S), engine.begin() as connection:
             return int(await connection.scalar(question))  # type: ignore[call-overload, no-any-return]
-    except (OSError, SQLAlchemyError):
+    except DATABASE_ERRORS:
         return None

@@ -23,7 +23,7 @@ def transaction(request: web.Request) -> Any:
 
 def reading(request: web.Request) -> Any:
     """The same for reading only, on a replica where there is one that is fresh enough for this tenant."""
-    return request.app[DATABASE].reading(tenant_of(request), primary=request.get(PRIMARY_ONLY, False))
+    return request.app[DATABASE].reading(tenant_of(request), primary=PRIMARY_ONLY.get())
 
 
 def path_id(request: web.Request, noun: str) -> uuid.UUID:

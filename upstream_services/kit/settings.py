@@ -42,6 +42,7 @@ class Settings:
     exit_with_parent: bool = False
     jobs_url: str = ""
     is_worker: bool = False
+    job_lease_s: float = 30.0
     smtp_url: str = "smtp://127.0.0.1:25"
     mail_from: str = "no-reply@suite.example"
     extra: Mapping[str, str] = field(default_factory=dict)
@@ -95,6 +96,7 @@ def parse(
     add("--data", None, "folder of the embedded PostgreSQL; default: a temporary one", Path)
     add("--drain", "10", "seconds that running requests get on SIGTERM", float)
     add("--jobs-url", "", "redis://host:6379/0, where workers of their own listen; default: jobs run in this process")
+    add("--job-lease", "30", "seconds of silence after which a worker is taken for dead", float)
     add("--smtp-url", "smtp://127.0.0.1:25", "smtp://user:password@host:587", _smtp)
     add("--mail-from", "no-reply@suite.example", "the sender of mail")
     is_asked = environment.get("MIGRATE", "") not in ("", "0", "no", "false")
@@ -114,6 +116,7 @@ def parse(
         drain_s=found.drain,
         exit_with_parent=found.exit_with_parent,
         jobs_url=found.jobs_url,
+        job_lease_s=found.job_lease,
         smtp_url=found.smtp_url,
         mail_from=found.mail_from,
         extra={flag.key: getattr(found, flag.key) for flag in flags},

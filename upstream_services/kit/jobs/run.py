@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 from aiohttp import web
@@ -22,13 +23,15 @@ class LeaseLostError(Exception):
 class Run:
     """One attempt at a job. `app` is the application, for its clients and settings."""
 
-    def __init__(self, app: web.Application, database: Database, tables: Any, row: Any, mailer: Mailer) -> None:
+    def __init__(
+        self, app: web.Application, database: Database, tables: Any, row: Any, mailer: Mailer, lease_s: float
+    ) -> None:
         self.app, self.id, self.tenant, self.user = app, row.id, row.tenant_id, row.created_by
         self.request_id: str | None = row.request_id
         self.traceparent: str | None = row.traceparent
         self.attempt: int = row.attempts
         self._database, self._tables, self._mailer = database, tables, mailer
-        self._mails = 0
+        self._mails, self._lease_s = 0, lease_s
 
     def __repr__(self) -> str:
         return f"<Run {self.id} of {self.tenant} attempt={self.attempt}>"
@@ -56,6 +59,8 @@ class Run:
             )
             yield session if is_first is not None else None
             await session.flush()
+            # Who waits to take the job over has waited for this transaction, and is to see that its worker lives.
+            await self._touch(session, {"lease_until": utc_now() + timedelta(seconds=self._lease_s)})
 
     async def _touch(self, session: AsyncSession, values: dict[str, Any]) -> None:
         """Writes to the job's row, which keeps others from taking it until the transaction ends."""

@@ -14,11 +14,12 @@ from aiohttp import web
 from pydantic import ValidationError
 from sqlalchemy import Row as ResultRow
 from sqlalchemy import and_, or_, select, text, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from upstream_services.kit.database import Database
+from upstream_services.kit.errors import DATABASE_ERRORS
 from upstream_services.kit.jobs.declare import Job, enqueue
 from upstream_services.kit.jobs.run import LeaseLostError, Run
+from upstream_services.kit.keys import SETTINGS
 from upstream_services.kit.mail import Mailer
 from upstream_services.kit.metrics import METRICS
 from upstream_services.kit.model import utc_now
@@ -29,7 +30,6 @@ log = logging.getLogger(__name__)
 FAILURES_MAX = 3
 BACKOFF_S = 2.0  # after the first failure, twice that after the second
 ATTEMPTS_MAX = 10  # also those that ended with their worker, which is no failure unless it goes on
-LEASE_S = 30.0
 SWEEP_S = 2.0
 SWEEP_MAX = 100
 PARALLEL = 8
@@ -51,9 +51,10 @@ class Worker:
     ) -> None:
         self._app, self._database, self._mailer = app, database, mailer
         self._kinds = {kind.name: kind for kind in kinds}
-        self._tables = tables
+        self._tables, self._lease_s = tables, app[SETTINGS].job_lease_s
         self._slots = asyncio.Semaphore(PARALLEL)
         self._running: set[asyncio.Task[None]] = set()
+        self._held: set[uuid.UUID] = set()  # the jobs that run here
         self._later: set[asyncio.TimerHandle] = set()
 
     def __repr__(self) -> str:
@@ -82,8 +83,12 @@ class Worker:
             try:
                 row = await self._claim(ring)
                 if row is not None:
-                    await self._attempt(row)
-            except (OSError, SQLAlchemyError) as error:  # a sweep comes back to it
+                    self._held.add(row.id)
+                    try:
+                        await self._attempt(row)
+                    finally:
+                        self._held.discard(row.id)
+            except DATABASE_ERRORS as error:  # a sweep comes back to it
                 log.warning("job %s: the database does not answer: %s", ring[1], error)
 
     async def _execute(self, statement: Any) -> Any:
@@ -95,7 +100,7 @@ class Worker:
         jobs, now = self._tables.job.__table__, utc_now()
         mine = and_(jobs.c.tenant_id == ring[0], jobs.c.id == ring[1], jobs.c.name.in_(self._kinds), self._is_due(now))
         claimed = {
-            "state": "running", "attempts": jobs.c.attempts + 1, "lease_until": now + timedelta(seconds=LEASE_S),
+            "state": "running", "attempts": jobs.c.attempts + 1, "lease_until": now + timedelta(seconds=self._lease_s),
             "version": jobs.c.version + 1, "updated_at": now,
         }  # fmt: skip
         found = await self._execute(update(jobs).where(mine).values(claimed).returning(jobs))
@@ -109,7 +114,7 @@ class Worker:
 
     async def _attempt(self, row: Any) -> None:
         kind = self._kinds[row.name]
-        run = Run(self._app, self._database, self._tables, row, self._mailer)
+        run = Run(self._app, self._database, self._tables, row, self._mailer, self._lease_s)
         fields = {"job": str(row.id), "name": row.name, "tenant": row.tenant_id, "attempt": row.attempts}
         fields |= {"request_id": row.request_id, "traceparent": row.traceparent}
         keeper = asyncio.create_task(self._keep(row, asyncio.current_task()))
@@ -143,10 +148,10 @@ class Worker:
     async def _keep(self, row: Any, owner: asyncio.Task[Any] | None) -> None:
         """Renews the lease while the function runs; ends the attempt where the job is no longer ours."""
         while True:
-            await asyncio.sleep(LEASE_S / 3)
+            await asyncio.sleep(self._lease_s / 3)
             try:
-                is_ours = await self._end(row, {"lease_until": utc_now() + timedelta(seconds=LEASE_S)})
-            except (OSError, SQLAlchemyError):
+                is_ours = await self._end(row, {"lease_until": utc_now() + timedelta(seconds=self._lease_s)})
+            except DATABASE_ERRORS:
                 continue  # the lease may run out; `once` then says so
             if not is_ours and owner is not None:
                 owner.cancel()
@@ -180,7 +185,7 @@ class Worker:
         jobs = self._tables.job.__table__
         due = select(jobs.c.tenant_id, jobs.c.id).where(self._is_due(utc_now()), jobs.c.name.in_(self._kinds))
         found = await self._execute(due.order_by(jobs.c.run_at).limit(SWEEP_MAX))
-        return [(tenant, row_id) for tenant, row_id in found]
+        return [(tenant, row_id) for tenant, row_id in found if row_id not in self._held]
 
     async def start_scheduled(self, now: Any) -> None:
         """Writes down the jobs that the clock starts in this minute, one for a tenant whoever else does the same."""
@@ -203,7 +208,7 @@ class Worker:
                     minute = now
                 for ring in await self.sweep():
                     self.start(ring)
-            except (OSError, SQLAlchemyError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("no sweep: the database does not answer: %s", error)
             await asyncio.sleep(SWEEP_S)
 
