@@ -12,8 +12,9 @@ from sqlalchemy import URL, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from upstream_services.crm.models import Contact, Deal
-from upstream_services.finance.api import compute
+from upstream_services.finance.inputs import compute
 from upstream_services.finance.models import Invoice, InvoiceLine, Profile
+from upstream_services.finance.sample_books import Books
 from upstream_services.hr.models import Department, Employee
 from upstream_services.kit.app import Service
 from upstream_services.kit.database import database_url, make_engine
@@ -89,9 +90,10 @@ class Maker:
             )
 
     def finance(self) -> Rows:
-        """The profile, invoices, and the lines of each."""
+        """The profile, invoices, the lines of each, and the books of them."""
         home = HOME_STATES[self.number % len(HOME_STATES)]
         yield Profile(tenant_id=self.tenant, legal_name=f"{self.tenant.title()} Private Limited", home_state=home)
+        invoices = []
         for number in self.count(INVOICES):
             common, customer = self.common(), self.person(number)
             issued = common["created_at"]
@@ -111,8 +113,10 @@ class Maker:
                 lines=[self.line(common["id"], position) for position in range(self.draw.randint(1, 4))],
             )
             compute(invoice)
+            invoices.append(invoice)
             yield invoice
             yield from invoice.lines
+        yield from Books(self.tenant).rows_of(invoices)
 
     def line(self, invoice_id: uuid.UUID, position: int) -> InvoiceLine:
         """A line without its amounts."""

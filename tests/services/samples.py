@@ -28,13 +28,12 @@ Client = TestClient[web.Request, web.Application]
 
 SERVICES = {service.name: service for service in (CRM, FINANCE, HR, MARKETING)}
 
+GST_LINE = {"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}
+
 # Path -> fields whose value a rule of the service demands, beyond what their types say.
 SPECIAL: dict[str, dict[str, Any]] = {
     "/crm/quotes": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
     "/crm/orders": {"lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50"}]},
-    "/finance/invoices": {
-        "lines": [{"description": "Work", "quantity": "2.000", "unit_price": "10.50", "gst_rate": 18}],
-    },
     "/hr/shifts": {"starts_at": "09:30", "ends_at": "18:00"},
     "/hr/leave-balances": {"year": 2025},
     "/hr/leave-requests": {"first_day": "2025-06-02", "last_day": "2025-06-03"},
@@ -42,6 +41,12 @@ SPECIAL: dict[str, dict[str, Any]] = {
     "/marketing/forms": {"fields": [{"name": "email", "label": "Email", "type": "email"}]},
     "/marketing/events": {"type": "purchase"},
     "/marketing/webhooks": {"url": "https://hooks.x.example/in", "events": ["form.submitted"]},
+    "/finance/invoices": {"customer_name": "Asha", "lines": [GST_LINE]},
+    "/finance/recurring-invoices": {"customer_name": "Asha", "lines": [GST_LINE]},
+    "/finance/bills": {"lines": [GST_LINE]},
+    "/finance/purchase-orders": {"lines": [GST_LINE]},
+    "/finance/credit-notes": {"lines": [GST_LINE]},
+    "/finance/gst-returns": {"period": "2025-06", "type": "gstr1"},
 }
 # Path -> a PATCH that is legal for the record of the sample; the first text field gets another value otherwise.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -53,6 +58,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "/marketing/links": {"name": "Summer"},
     "/marketing/sequence-steps": {"delay_minutes": 90},
     "/marketing/webhooks": {"description": "Ours"},
+    "/finance/invoices": {"customer_name": "Bina"},
+    "/finance/recurring-invoices": {"customer_name": "Bina"},
+    "/finance/credit-notes": {"reason": "Returned"},
+    "/finance/bills": {"notes": "Second delivery"},
+    "/finance/purchase-orders": {"notes": "Second delivery"},
+    "/finance/gst-returns": {"notes": "Looked at"},
 }
 
 # Path -> references that a sample has although they may be left out.
