@@ -15,7 +15,7 @@ from upstream_services.kit.pagination import Key, Page, encode_cursor, paginate
 from upstream_services.kit.requests import load, path_id, reading
 from upstream_services.kit.resource import R, Resource
 from upstream_services.kit.tenancy import tenant_of
-from upstream_services.kit.views import tagged_reply
+from upstream_services.kit.views import NO_STORE, tagged_reply
 
 EXPORT_PAGE = 1000
 
@@ -89,7 +89,7 @@ class Lists(Generic[R]):
         pages = self._pages(request, wish)
         first = await anext(pages)  # what is wrong with the request or the database is said before the head
         disposition = f'attachment; filename="{self.resource.name}.csv"'
-        headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": disposition}
+        headers = {"Content-Type": "text/csv; charset=utf-8", "Content-Disposition": disposition, **NO_STORE}
         reply = web.StreamResponse(headers=headers)
         await reply.prepare(request)
         await reply.write(csv_lines([wish.names]))
