@@ -8,7 +8,10 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from upstream_services.finance.fields import today
+from upstream_services.finance.recurring import make_due
 from upstream_services.kit.jobs.context import BELL
+from upstream_services.kit.jobs.declare import enqueue
+from upstream_services.kit.keys import DATABASE
 
 from .conftest import Client
 from .samples import make
@@ -174,3 +177,20 @@ async def test_an_invoice_goes_out_as_pdf_once(
     for path in (f"jobs/{job['id']}/file", f"invoices/{invoice['id']}/pdf"):
         reply = await finance.get(f"/finance/{path}")
         assert (reply.content_type, (await reply.read())[:5]) == ("application/pdf", b"%PDF-")
+
+
+async def test_the_clock_makes_what_was_missed_and_nothing_twice(finance: Client, tenant: str) -> None:
+    start = today() - timedelta(weeks=2)
+    await post(
+        finance, "recurring-invoices", 201, customer_name="A", unit="week", lines=[LINE], start_date=start.isoformat()
+    )
+    for _ in range(2):
+        async with finance.app[DATABASE].transaction(tenant) as session:
+            job_id = await enqueue(session, make_due)
+        job: dict[str, Any] = {"state": "waiting"}
+        while job["state"] not in ("done", "dead"):
+            job = await get(finance, f"jobs/{job_id}")
+        assert job["state"] == "done", job["error"]
+    made = (await get(finance, "invoices?sort=issue_date"))["items"]
+    assert [one["issue_date"] for one in made] == [(start + timedelta(weeks=n)).isoformat() for n in range(3)]
+    assert {one["status"] for one in made} == {"draft"}
