@@ -149,6 +149,7 @@ def test_variables_of_foreign_images_are_known() -> None:
 async def test_a_service_listens_where_the_gateway_and_its_health_check_ask(name: str) -> None:
     found = settings(name)
     assert (found.host, found.port) == ("0.0.0.0", service(name).port)
+    assert found.migrate
     url = urlsplit(re.findall(r"'(http://[^']*)'", CONTAINERS[name]["healthcheck"]["test"][-1])[0])
     app = build_app(service(name), found)
     assert url.port == found.port

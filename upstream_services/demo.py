@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import importlib
 import json
+import logging
 import shutil
 import signal
 import socket
@@ -60,7 +61,8 @@ async def _all_up(services: Sequence[ServiceProcess], seeding: Any) -> dict[str,
 def _run(stack: ExitStack, data: Path, ports: Sequence[int], *, exit_with_parent: bool) -> None:
     postgres = stack.enter_context(PostgresProcess(data, SERVICES))
     # Only now, because this is what PostgreSQL's start is to overlap with.
-    demo_data, serve = map(importlib.import_module, ("upstream_services.demo_data", "upstream_services.kit.serve"))
+    wanted = ("upstream_services.demo_data", "upstream_services.kit.serve", "upstream_services.kit.migrations")
+    demo_data, serve, _ = map(importlib.import_module, wanted)
     modules = [importlib.import_module(f"upstream_services.{name}.api") for name in SERVICES]
     rows = demo_data.make_rows(tuple(PLANS))
     urls = postgres.urls()
@@ -74,7 +76,8 @@ def _run(stack: ExitStack, data: Path, ports: Sequence[int], *, exit_with_parent
         for module, port, url in zip(modules, ports, urls.values(), strict=True)
     ]
     told = {"ready": True, "services": {}, "data": str(data), "tenants": PLANS}
-    asyncio.run(_supervise(services, demo_data.seed(urls, rows), told, exit_with_parent=exit_with_parent))
+    seeding = demo_data.seed([module.SERVICE for module in modules], urls, rows)
+    asyncio.run(_supervise(services, seeding, told, exit_with_parent=exit_with_parent))
 
 
 def _ports(text: str) -> tuple[int, ...]:
@@ -111,6 +114,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"port {taken} of 127.0.0.1 is in use or not ours to use")
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop_early)
+    # What the services log is in their files; what this process would, to fill the databases, concerns nobody.
+    logging.getLogger("upstream_services").addHandler(logging.NullHandler())
     code = 0
     data = found.data.absolute() if found.data else Path(tempfile.mkdtemp(prefix="suite-demo-"))
     try:

@@ -12,10 +12,13 @@ from sqlalchemy import URL, inspect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from upstream_services.crm.models import Contact, Deal
-from upstream_services.finance.api import compute
+from upstream_services.finance.inputs import compute
 from upstream_services.finance.models import Invoice, InvoiceLine, Profile
+from upstream_services.finance.sample_books import Books
 from upstream_services.hr.models import Department, Employee
-from upstream_services.kit.database import Database, database_url
+from upstream_services.kit.app import Service
+from upstream_services.kit.database import database_url, make_engine
+from upstream_services.kit.migrations import migrate
 from upstream_services.marketing.models import Campaign
 
 SEED = 20250401
@@ -72,7 +75,7 @@ class Maker:
             phone = f"+91 {self.draw.randrange(6 * 10**9, 10**10)}"
             status, company = self.draw.choice(("lead", "active", "active", "inactive")), self.draw.choice(COMPANIES)
             contacts.append(
-                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company)
+                Contact(**self.common(), **self.person(number), phone=phone, status=status, company=company, tag_ids=[])
             )
         yield from contacts
         for _ in self.count(DEALS):
@@ -87,9 +90,10 @@ class Maker:
             )
 
     def finance(self) -> Rows:
-        """The profile, invoices, and the lines of each."""
+        """The profile, invoices, the lines of each, and the books of them."""
         home = HOME_STATES[self.number % len(HOME_STATES)]
         yield Profile(tenant_id=self.tenant, legal_name=f"{self.tenant.title()} Private Limited", home_state=home)
+        invoices = []
         for number in self.count(INVOICES):
             common, customer = self.common(), self.person(number)
             issued = common["created_at"]
@@ -109,8 +113,10 @@ class Maker:
                 lines=[self.line(common["id"], position) for position in range(self.draw.randint(1, 4))],
             )
             compute(invoice)
+            invoices.append(invoice)
             yield invoice
             yield from invoice.lines
+        yield from Books(self.tenant).rows_of(invoices)
 
     def line(self, invoice_id: uuid.UUID, position: int) -> InvoiceLine:
         """A line without its amounts."""
@@ -131,7 +137,7 @@ class Maker:
         departments = [Department(**self.common(), name=name, code=code) for code, name in DEPARTMENTS.items()]
         yield from departments
         for number in self.count(EMPLOYEES):
-            yield Employee(
+            employee = Employee(
                 **self.common(),
                 **self.person(number),
                 department_id=self.draw.choice(departments).id,
@@ -140,6 +146,9 @@ class Maker:
                 joined_on=date(2018, 1, 1) + timedelta(days=self.draw.randrange(2600)),
                 salary=self.money(25_000, 250_000),
             )
+            if employee.status == "left":
+                employee.left_on = employee.joined_on + timedelta(days=self.draw.randrange(30, 600))
+            yield employee
 
     def marketing(self) -> Rows:
         """Campaigns that are drafts or have run, so that none of them is out of date whenever the demo is started."""
@@ -150,6 +159,7 @@ class Maker:
                 channel=self.draw.choice(("email", "sms", "whatsapp")),
                 status=self.draw.choice(("draft", "done")),
                 budget=self.money(1_000, 200_000),
+                launches=0,
             )
 
 
@@ -162,20 +172,21 @@ def make_rows(tenants: Sequence[str]) -> dict[str, list[Any]]:
     return {service: [row for maker in makers for row in getattr(maker, service)()] for service in PROBES}
 
 
-async def seed(urls: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
-    """Creates the tables of each service by its database's URL, and fills those of a database that has no data."""
-    await asyncio.gather(*(_seed_one(database_url(urls[service]), PROBES[service], rows[service]) for service in urls))
+async def seed(services: Sequence[Service], urls: Mapping[str, str], rows: Mapping[str, list[Any]]) -> None:
+    """Migrates the database of each service, and fills those that have no data."""
+    for one in services:
+        await migrate(database_url(urls[one.name]), one.migrations, one.metadata)
+    await asyncio.gather(*(_seed_one(one, database_url(urls[one.name]), rows[one.name]) for one in services))
 
 
-async def _seed_one(url: URL, probe: Any, rows: list[Any]) -> None:
-    database = Database(url)
+async def _seed_one(service: Service, url: URL, rows: list[Any]) -> None:
+    engine = make_engine(url)
     try:
-        await database.create_tables(probe.metadata)
-        async with database.engine.begin() as connection:
-            if not await connection.scalar(select(probe.id).limit(1)):
+        async with engine.begin() as connection:
+            if not await connection.scalar(select(PROBES[service.name].id).limit(1)):
                 await _copy(connection, rows)
     finally:
-        await database.close()
+        await engine.dispose()
 
 
 async def _copy(connection: AsyncConnection, rows: list[Any]) -> None:
@@ -186,6 +197,6 @@ async def _copy(connection: AsyncConnection, rows: list[Any]) -> None:
     for row in rows:
         by_table.setdefault(type(row), []).append(row)
     for table, found in by_table.items():
-        columns = [attribute.key for attribute in inspect(table).column_attrs]
+        columns = list(inspect(table).column_attrs.keys())
         records = [tuple(getattr(row, name) for name in columns) for row in found]
         await driver.copy_records_to_table(table.__tablename__, records=records, columns=columns)

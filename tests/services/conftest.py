@@ -7,6 +7,7 @@ import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,10 +19,17 @@ from upstream_services.hr.api import SERVICE as HR
 from upstream_services.kit.app import Service, build_app
 from upstream_services.kit.database import database_url
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
+from upstream_services.kit.jobs import worker as worker_module
+from upstream_services.kit.migrations import create_all, migrate
 from upstream_services.kit.settings import Settings
 from upstream_services.marketing.api import SERVICE as MARKETING
 
+from .samples import writable
+
+SERVICES = (CRM, FINANCE, HR, MARKETING)
+
 Client = TestClient[web.Request, web.Application]
+MakeDatabase = Callable[..., Awaitable[str]]
 StartService = Callable[..., Awaitable[Client]]
 
 
@@ -30,6 +38,31 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for the whole run."""
     with EmbeddedPostgres() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def templates(postgres: EmbeddedPostgres) -> dict[Path, str]:
+    """Of each folder of migrations that a test has asked for, a database that was migrated once."""
+    return {}
+
+
+@pytest.fixture
+def migrated(postgres: EmbeddedPostgres, templates: dict[Path, str]) -> MakeDatabase:
+    """The URL of a database of a service, migrated: one for the whole run, or a fresh one of a name of its own."""
+
+    async def make(service: Service, name: str | None = None) -> str:
+        if service.migrations not in templates:
+            template = f"template_{service.migrations.parent.name}"
+            templates[service.migrations] = template
+            url = await postgres.create_database(template)
+            if service.migrations.exists():
+                await migrate(database_url(url), service.migrations, service.metadata)
+            else:
+                await create_all(database_url(url), service.metadata)
+            await postgres.create_database(service.migrations.parent.name, template=template)
+        return await postgres.create_database(name or service.name, template=templates[service.migrations])
+
+    return make
 
 
 @pytest.fixture
@@ -55,12 +88,12 @@ def other() -> str:
 
 
 @pytest.fixture
-async def start_service(postgres: EmbeddedPostgres, tenant: str) -> AsyncIterator[StartService]:
+async def start_service(migrated: MakeDatabase, tenant: str) -> AsyncIterator[StartService]:
     """Starts services in this process; its clients send the test's tenant unless told otherwise."""
     clients = []
 
     async def start(service: Service, **extra: str) -> Client:
-        url = await postgres.create_database(service.name)
+        url = await migrated(service)
         flags = {flag.key: flag.default for flag in service.flags}
         app = build_app(service, Settings(database=database_url(url), extra=flags | extra))
         client = TestClient(TestServer(app), headers={"X-Tenant-Id": tenant})
@@ -98,6 +131,33 @@ async def marketing(start_service: StartService) -> Client:
 
 
 @pytest.fixture
+async def work(
+    start_service: StartService, tenant: str, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Any]:
+    """Marketing with a mail server. Its jobs wait for next to nothing between attempts, and are not swept."""
+    from .marketing_work import receiving
+
+    monkeypatch.setattr(worker_module, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(worker_module, "SWEEP_S", 3600)
+    client = await start_service(MARKETING, webhook_allow="127.0.0.0/8")
+    async with receiving(client, tenant, unused_tcp_port) as made:
+        yield made
+
+
+@pytest.fixture
 def project() -> Path:
     """The root of the checkout, where `python -m upstream_services...` is run."""
     return Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(params=writable())
+def path(request: pytest.FixtureRequest) -> str:
+    """The path of each resource that clients may write."""
+    return str(request.param)
+
+
+@pytest.fixture
+def client(path: str, request: pytest.FixtureRequest) -> Client:
+    """The service of the path."""
+    service: Client = request.getfixturevalue(path.split("/")[1])
+    return service

@@ -12,7 +12,7 @@ from upstream_services.hr.api import SERVICE as HR
 from upstream_services.hr.models import Department
 from upstream_services.kit import database as database_module
 from upstream_services.kit.app import Service
-from upstream_services.kit.database import POOL_MAX, Database
+from upstream_services.kit.database import POOL_MAX
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
 from upstream_services.kit.keys import DATABASE, DRAINING
 
@@ -100,21 +100,6 @@ async def test_nothing_is_left_on_a_connection_for_pgbouncer_to_lose(hr: Client)
     await hr.get("/hr/departments")
     async with database.engine.connect() as connection:
         assert (await connection.execute(text("select name from pg_prepared_statements"))).all() == []
-
-
-async def test_services_that_start_together_make_their_tables_once(postgres: EmbeddedPostgres) -> None:
-    url = database_module.database_url(await postgres.create_database(f"hr_{uuid.uuid4().hex[:8]}"))
-    databases = [Database(url) for _ in range(4)]
-    await asyncio.gather(*(database.create_tables(HR.metadata) for database in databases))
-    assert "hr_" in repr(databases[0])
-    for database in databases:
-        await database.close()
-
-
-async def test_every_list_is_read_from_its_index(hr: Client) -> None:
-    for table in HR.metadata.sorted_tables:
-        (index,) = [index for index in table.indexes if index.name == f"{table.name}_list"]
-        assert [str(e) for e in index.expressions] == [f"{table.name}.tenant_id", "created_at DESC", f"{table.name}.id"]
 
 
 async def test_not_ready_while_draining(hr: Client) -> None:

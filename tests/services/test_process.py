@@ -14,8 +14,11 @@ import pytest
 from aiohttp import ClientError, ClientSession
 from aiohttp.test_utils import unused_port
 
+from upstream_services.hr.api import SERVICE as HR
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
 from upstream_services.kit.settings import Flag, parse
+
+from .conftest import MakeDatabase
 
 Process = asyncio.subprocess.Process
 Start = Callable[..., Awaitable[Process]]
@@ -95,17 +98,17 @@ async def test_a_database_out_of_reach_is_one_line(start: Start, url: str) -> No
     assert b"hunter2" not in errors
 
 
-async def test_a_port_in_use_is_one_line(start: Start, postgres: EmbeddedPostgres) -> None:
+async def test_a_port_in_use_is_one_line(start: Start, migrated: MakeDatabase) -> None:
     server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        process = await start("hr", DATABASE_URL=await postgres.create_database("hr"), PORT=str(port))
+        process = await start("hr", DATABASE_URL=await migrated(HR), PORT=str(port))
         _, errors = await process.communicate()
     assert (process.returncode, errors.decode()) == (2, f"hr: cannot listen on 127.0.0.1:{port}: the port is in use\n")
 
 
-async def test_it_logs_each_request_and_ends_what_it_does(start: Start, postgres: EmbeddedPostgres) -> None:
-    process = await start("hr", "--port", "0", "--database", await postgres.create_database("hr"))
+async def test_it_logs_each_request_and_ends_what_it_does(start: Start, migrated: MakeDatabase) -> None:
+    process = await start("hr", "--port", "0", "--database", await migrated(HR))
     url = await url_of(process)
     body = b'{"name": "Engineering", "code": "ENG"}'
 
@@ -119,7 +122,12 @@ async def test_it_logs_each_request_and_ends_what_it_does(start: Start, postgres
                     await second.get(f"{url}/health/live", headers={"Connection": "close"})
         yield body[10:]
 
-    headers = {"X-Tenant-Id": f"p-{os.urandom(6).hex()}", "X-Request-Id": "r-7", "Content-Type": "application/json"}
+    headers = {
+        "X-Tenant-Id": f"p-{os.urandom(6).hex()}",
+        "X-Request-Id": "r-7",
+        "traceparent": f"00-{'1' * 32}-{'2' * 16}-01",
+        "Content-Type": "application/json",
+    }
     async with (
         ClientSession() as session,
         session.post(f"{url}/hr/departments", data=slow_body(), headers=headers, expect100=True) as r,
@@ -133,6 +141,7 @@ async def test_it_logs_each_request_and_ends_what_it_does(start: Start, postgres
         "tenant": headers["X-Tenant-Id"], "method": "POST", "path": "/hr/departments", "status": 201, "level": "info",
     }.items()  # fmt: skip
     assert line["ms"] > 0
+    assert line["trace_id"] == "1" * 32
 
 
 async def test_without_a_database_it_brings_its_own(start: Start, folder: Path) -> None:
@@ -151,3 +160,16 @@ async def test_without_a_database_it_brings_its_own(start: Start, folder: Path) 
     process.stdin.close()
     assert await process.wait() == 0
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+
+
+async def test_a_database_that_was_not_migrated_is_one_line_and_how_to(
+    start: Start, postgres: EmbeddedPostgres
+) -> None:
+    url = await postgres.create_database("hr_not_migrated")
+    process = await start("hr", "--port", "0", "--database", url)
+    _, errors = await process.communicate()
+    told = "hr: the database lacks tables: run `python -m upstream_services.hr migrate`, or serve --migrate\n"
+    assert (process.returncode, errors.decode()) == (2, told)
+    served = await start("hr", "--port", "0", "--database", url, MIGRATE="1")
+    async with ClientSession() as session, session.get(f"{await url_of(served)}/health/ready") as reply:
+        assert reply.status == 200

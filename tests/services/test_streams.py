@@ -33,11 +33,13 @@ async def test_changes_are_told_in_order_and_to_their_tenant_only(crm: Client, t
         await crm.patch(f"/crm/contacts/{contact['id']}", json={"name": "B"})
         await crm.delete(f"/crm/contacts/{contact['id']}")  # refused: it has a deal
         await crm.delete(f"/crm/deals/{deal['id']}")
+        await crm.post(f"/crm/deals/{deal['id']}/restore")
         expected = [
             ("contact.created", contact["id"], 1),
             ("deal.created", deal["id"], 1),
             ("contact.updated", contact["id"], 2),
-            ("deal.deleted", deal["id"], 1),
+            ("deal.deleted", deal["id"], 2),
+            ("deal.restored", deal["id"], 3),
         ]
         for kind, row_id, version in expected:
             assert await next_event(stream) == (kind, {"type": kind, "id": row_id, "version": version})

@@ -1,15 +1,18 @@
 """Hazard: a statement that somebody writes tomorrow reads or writes another tenant's rows."""
 
+import asyncpg
 import pytest
 from sqlalchemy import delete, insert, select, text, update
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import aliased
 
-from upstream_services.crm.models import Contact, Deal
-from upstream_services.finance.models import InvoiceLine
+from upstream_services.crm.models import Contact
+from upstream_services.kit.app import Service
 from upstream_services.kit.database import Database
 from upstream_services.kit.keys import DATABASE
+from upstream_services.kit.tenancy import ROWS_ROLE
 
-from .conftest import Client
+from .conftest import SERVICES, Client, MakeDatabase
 
 
 @pytest.fixture
@@ -66,10 +69,53 @@ async def test_a_row_of_another_tenant_is_not_written(database: Database, tenant
         assert (await session.scalars(select(Contact.name))).all() == ["theirs"]
 
 
-def test_no_foreign_key_can_cross_tenants() -> None:
-    for table in (Deal.__table__, InvoiceLine.__table__):
-        (constraint,) = table.foreign_key_constraints
-        assert constraint.column_keys[0] == "tenant_id"
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_no_foreign_key_can_cross_tenants(service: Service) -> None:
+    for table in service.metadata.sorted_tables:
+        for constraint in table.foreign_key_constraints:
+            assert constraint.column_keys[0] == "tenant_id"
+            assert constraint.elements[0].column.name == "tenant_id"
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+async def test_the_database_itself_shows_a_transaction_one_tenant(
+    migrated: MakeDatabase, service: Service, tenant: str
+) -> None:
+    """Whatever is asked past the session, by each table's name; and a transaction that names no tenant sees nothing."""
+    connection = await asyncpg.connect(await migrated(service))
+    try:
+        for table in service.metadata.sorted_tables:
+            if "tenant_id" not in table.c or table.info.get("system"):
+                continue
+            secured = "select relrowsecurity and relforcerowsecurity from pg_class where oid = $1::text::regclass"
+            assert await connection.fetchval(secured, table.name), table.name
+            policies = "select polcmd from pg_policy where polrelid = $1::text::regclass order by polcmd"
+            expected = [b"*", b"r"] if table.info.get("public") else [b"*"]  # a public id opens its row for reading
+            assert [row["polcmd"] for row in await connection.fetch(policies, table.name)] == expected, table.name
+            async with connection.transaction():
+                await connection.execute("select set_config('role', $1, true)", ROWS_ROLE)
+                assert await connection.fetchval(f"select count(*) from {table.name}") == 0
+                await connection.execute("select set_config('app.tenant', $1, true)", tenant)
+                foreign = f"select count(*) from {table.name} where tenant_id <> $1"
+                assert await connection.fetchval(foreign, tenant) == 0
+    finally:
+        await connection.close()
+
+
+async def test_statements_past_the_session_see_and_write_one_tenant(
+    database: Database, tenant: str, other: str
+) -> None:
+    mine, theirs = await add(database, tenant, "mine"), await add(database, other, "theirs")
+    async with database.transaction(tenant) as session:
+        connection = await session.connection()  # what no filter of ours stands before
+        assert (await connection.scalars(text("select name from contacts"))).all() == ["mine"]
+        changed = await connection.execute(text("update contacts set name = 'changed'"))
+        assert changed.rowcount == 1
+        assert await connection.scalar(text("select count(*) from contacts where id = :id"), {"id": theirs.id}) == 0
+    async with database.transaction(tenant) as session:
+        forged = text("update contacts set tenant_id = :other where id = :id")
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            await (await session.connection()).execute(forged, {"other": other, "id": mine.id})
 
 
 async def test_references_to_another_tenants_rows_do_not_exist(crm: Client, hr: Client, other: str) -> None:

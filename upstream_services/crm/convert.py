@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from upstream_services.crm.models import Contact, Deal
 from upstream_services.crm.resources import deals
 from upstream_services.kit.conditional import require_match
-from upstream_services.kit.endpoints import load, path_id, row_reply, transaction
 from upstream_services.kit.errors import Problem, conflict
 from upstream_services.kit.keys import HTTP_CLIENT, SETTINGS
 from upstream_services.kit.model import utc_now
+from upstream_services.kit.operations import operation
+from upstream_services.kit.requests import load, path_id, row_reply, transaction
 from upstream_services.kit.tenancy import TENANT_HEADER, tenant_of
 
 TIMEOUT = ClientTimeout(total=5, connect=1)
@@ -79,8 +80,12 @@ async def ask_finance(request: web.Request, deal_id: uuid.UUID, invoice: dict[st
         raise Problem(502, "finance_unavailable", "finance does not answer") from None
 
 
+@operation("POST", "deals/{id}/convert", reply=deals.shape)
 async def convert(request: web.Request) -> web.Response:
-    """The deal, won and with its `invoice_id`; the same again however often it is called."""
+    """Make a draft invoice in finance of a deal.
+
+    Answers with the deal, won and with its `invoice_id`; the same again however often it is called.
+    """
     deal_id = path_id(request, deals.noun)
     async with transaction(request) as session:
         deal = await load(session, deals, deal_id, lock=True)

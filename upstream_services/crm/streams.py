@@ -10,6 +10,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from upstream_services.kit.changes import ChangeFeed
 from upstream_services.kit.keys import CHANGES, DATABASE, DRAINING, SETTINGS
+from upstream_services.kit.operations import operation
 from upstream_services.kit.tenancy import tenant_of
 from upstream_services.kit.views import to_json
 
@@ -44,8 +45,9 @@ def _event(name: str, data: dict[str, object]) -> bytes:
     return b"event: %s\ndata: %s\n\n" % (name.encode(), to_json(data))
 
 
+@operation("GET", "events", media_type="text/event-stream")
 async def events(request: web.Request) -> web.StreamResponse:
-    """`GET /crm/events`: `hello`, then `contact.created`, `deal.updated`, ... as they are committed."""
+    """Server-sent events: `hello`, then `contact.created`, `deal.updated`, ... as they are committed."""
     tenant = tenant_of(request)
     with request.app[CHANGES].listen(tenant) as queue:
         reply = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
@@ -64,8 +66,9 @@ async def events(request: web.Request) -> web.StreamResponse:
     return reply
 
 
+@operation("GET", "echo", status=101, media_type="application/octet-stream")
 async def echo(request: web.Request) -> web.WebSocketResponse:
-    """`GET /crm/echo`: a WebSocket that sends back every text and binary message, and the client's close code."""
+    """A WebSocket that sends back every text and binary message, and the client's close code."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "")
     protocols = [name.strip() for name in offered.split(",") if name.strip()][:1]
     # aiohttp would answer every close with 1000

@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 
 PAISA = Decimal("0.01")
 ZERO = Decimal("0.00")
-RATES = (0, 5, 12, 18, 28)  # percent
+RATES = (0, 3, 5, 12, 18, 28, 40)  # percent
 
 
 class Amounts(NamedTuple):

@@ -1,1 +1,1 @@
-"""HR: departments and employees."""
+"""HR: people, their time, their pay, hiring and growth."""

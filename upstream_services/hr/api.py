@@ -1,53 +1,29 @@
 """What HR answers under /hr."""
 
-import uuid
-from collections.abc import Mapping
-from datetime import date
-from typing import Annotated, Any, Literal
-
-from pydantic import StringConstraints
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from upstream_services.hr.models import Base, Department, Employee
+from upstream_services.hr import jobs, pay_reports, payroll, payslips, reports
+from upstream_services.hr.attendance import attendance, check_in, check_out, holidays
+from upstream_services.hr.growth import assets, goals, reviews
+from upstream_services.hr.hiring import candidates, interviews, job_openings
+from upstream_services.hr.leave import leave_balances, leave_requests, leave_types
+from upstream_services.hr.models import Base
+from upstream_services.hr.resources import departments, designations, employees, locations, shifts
 from upstream_services.kit.app import Service
-from upstream_services.kit.resource import Resource, require_reference
-from upstream_services.kit.validation import Body, Email, Money, Name
 
-
-class DepartmentCreate(Body):
-    """A department, such as {"name": "Engineering", "code": "ENG"}."""
-
-    name: Name
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Z0-9-]{1,20}$")]
-
-
-class EmployeeCreate(Body):
-    """An employee of an existing department; `salary` is monthly, in rupees."""
-
-    department_id: uuid.UUID
-    name: Name
-    email: Email
-    designation: Name | None = None
-    status: Literal["active", "on_leave", "left"] = "active"
-    joined_on: date
-    salary: Money
-
-
-async def employee_rules(session: AsyncSession, employee: Employee, values: Mapping[str, Any]) -> None:
-    """The department exists in the same tenant."""
-    if "department_id" in values:
-        await require_reference(session, Department, employee.department_id, "department_id")
-
-
-departments = Resource(name="departments", table=Department, create=DepartmentCreate, filters=("code",))
-
-employees = Resource(
-    name="employees",
-    table=Employee,
-    create=EmployeeCreate,
-    filters=("status", "department_id", "email"),
-    parents={"departments": "department_id"},
-    rules=employee_rules,
+SERVICE = Service(
+    name="hr",
+    port=8103,
+    metadata=Base.metadata,
+    resources=(
+        *(departments, designations, locations, shifts, employees),
+        *(attendance, holidays, leave_types, leave_balances, leave_requests),
+        *(payroll.salary_structures, payroll.pay_profiles, payroll.payroll_runs, payroll.payslips),
+        *(job_openings, candidates, interviews, reviews, goals, assets),
+    ),
+    operations=(
+        *(check_in, check_out, payroll.compute_run, payslips.send_run, payslips.run_register, payslips.payslip_pdf),
+        *(reports.headcount, reports.attrition, reports.attendance_report, reports.dashboard_stats),
+        *(pay_reports.payroll_register, pay_reports.statutory_tables),
+        *jobs.OPERATIONS,
+    ),
+    jobs=jobs.JOBS,
 )
-
-SERVICE = Service(name="hr", port=8103, metadata=Base.metadata, resources=(departments, employees))

@@ -25,6 +25,12 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+def trace_id_of(traceparent: str | None) -> str | None:
+    """The trace id of a W3C Trace Context header ("00-<trace id>-<parent id>-<flags>"); None for what is none."""
+    parts = (traceparent or "").split("-")
+    return parts[1] if len(parts) >= 4 and len(parts[1]) == 32 else None
+
+
 class AccessLogger(AbstractAccessLogger):
     """Writes the line of a request when its reply has ended. `ms` is the time from head to end."""
 
@@ -32,6 +38,7 @@ class AccessLogger(AbstractAccessLogger):
         """Called by aiohttp with the seconds that the request took."""
         fields = {
             "request_id": request.headers.get("X-Request-Id"),
+            "trace_id": trace_id_of(request.headers.get("traceparent")),
             "tenant": request.headers.get(TENANT_HEADER),
             "method": request.method,
             "path": request.path,

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import URL, event, text
+from sqlalchemy import URL, event, inspect, text
 from sqlalchemy.orm import Session
 
 from upstream_services.kit.errors import Problem
@@ -37,10 +37,19 @@ def _tell(session: Session, _context: Any) -> None:
         for row in rows:
             noun = getattr(row, "__feed__", None)
             if noun is not None and (verb != "updated" or session.is_modified(row)):
-                told = {"tenant": row.tenant_id, "type": f"{noun}.{verb}", "id": str(row.id), "version": row.version}
+                told = {"tenant": row.tenant_id, "type": f"{noun}.{_verb(row, verb)}", "id": str(row.id)}
+                told["version"] = row.version
                 changes.append(json.dumps(told))
     if changes:
         session.connection().execute(_NOTIFY, {"changes": changes})
+
+
+def _verb(row: Any, verb: str) -> str:
+    """A row that is kept when it is deleted has, for its listeners, gone and come again."""
+    history = inspect(row).attrs.deleted_at.history
+    if verb != "updated" or not history.has_changes():
+        return verb
+    return "deleted" if row.deleted_at is not None else "restored"
 
 
 class ChangeFeed:

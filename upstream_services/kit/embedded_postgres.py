@@ -95,12 +95,13 @@ class EmbeddedPostgres:
         """The URL of one of its databases."""
         return str(self._server.get_uri(database=database))
 
-    async def create_database(self, name: str) -> str:
-        """Creates a database if it is missing and returns its URL."""
+    async def create_database(self, name: str, *, template: str | None = None) -> str:
+        """Creates a database if it is missing, as a copy of `template` where one is named, and returns its URL."""
         connection = await asyncpg.connect(self.url("postgres"))
         try:
             if not await connection.fetchval("select 1 from pg_database where datname = $1", name):
-                await connection.execute(f'create database "{name}"')
+                copied = f' template "{template}"' if template else ""
+                await connection.execute(f'create database "{name}"{copied}')
         finally:
             await connection.close()
         return self.url(name)

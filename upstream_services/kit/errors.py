@@ -5,21 +5,27 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from asyncpg import DataError, InterfaceError, PostgresError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 log = logging.getLogger(__name__)
 
 FOREIGN_KEY_VIOLATION = "23503"
 UNIQUE_VIOLATION = "23505"
+DATA_CLASS = "22"  # a value that PostgreSQL's type cannot hold
 # SQLSTATE classes of a database that is away, shutting down, overloaded or that chose this transaction as a deadlock's
 # victim.
 UNAVAILABLE_CLASSES = ("08", "40", "53", "55", "57")
+
+# What a statement raises; while it connects, the driver's own errors come through.
+DATABASE_ERRORS = (OSError, SQLAlchemyError, PostgresError, InterfaceError)
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457
@@ -42,6 +48,17 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
 def invalid(field: str, message: str) -> Problem:
     """422 for one input field."""
     return Problem(422, "invalid", f"{field}: {message}", errors=[{"field": field, "message": message}])
+
+
+@contextmanager
+def within(place: str) -> Iterator[None]:
+    """Puts `place` before the fields that a problem names: those of one item of many."""
+    try:
+        yield
+    except Problem as problem:
+        errors = [{**error, "field": f"{place}.{error['field']}"} for error in problem.errors]
+        detail = f"{place}: {problem.detail}"
+        raise Problem(problem.status, problem.code, detail, errors=errors, headers=problem.headers) from None
 
 
 def not_found(what: str) -> Problem:
@@ -92,6 +109,18 @@ def _of_integrity(error: IntegrityError) -> Problem | None:
     return None
 
 
+def is_unavailable(error: BaseException) -> bool:
+    """Whether an exception says that the database is away, rather than that something is wrong with what was asked."""
+    match error:
+        case DBAPIError():
+            return error.connection_invalidated or _sqlstate(error)[:2] in UNAVAILABLE_CLASSES
+        case PostgresError():  # raised by the driver itself, while it connects
+            return (error.sqlstate or "")[:2] in UNAVAILABLE_CLASSES
+        case PoolTimeoutError() | OSError() | InterfaceError():  # TimeoutError is an OSError
+            return True
+    return False
+
+
 def _unavailable(detail: str) -> Problem:
     return Problem(503, "database_unavailable", detail, headers={"Retry-After": "1"})
 
@@ -107,12 +136,16 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(error.status, code, error.text or error.reason, headers=allow)
         case IntegrityError():
             return _of_integrity(error)
-        case DBAPIError() if error.connection_invalidated or _sqlstate(error)[:2] in UNAVAILABLE_CLASSES:
+        case DBAPIError() if _sqlstate(error)[:2] == DATA_CLASS or isinstance(error.orig.__cause__, DataError):
+            return Problem(422, "invalid", "a value is out of the range that can be kept")
+        case DBAPIError() if is_unavailable(error):
             return _unavailable("the database does not answer")
         case PoolTimeoutError():
             return _unavailable("all database connections are busy")
         case OSError():  # TimeoutError is one
             return _unavailable("the database did not answer in time")
+        case PostgresError() | InterfaceError() if is_unavailable(error):
+            return _unavailable("the database does not answer")
     return None
 
 

@@ -6,14 +6,17 @@ transaction and the database decides between two requests that arrive together.
 
 import hashlib
 import re
+from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import String, UniqueConstraint, select
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from upstream_services.kit.errors import Problem, invalid
 from upstream_services.kit.model import PRIVATE
+from upstream_services.kit.tenancy import WITH_DELETED
 
 HEADER = "Idempotency-Key"
 CONSTRAINT_SUFFIX = "_unique_idempotency_key"
@@ -43,6 +46,15 @@ def key_of(request: web.Request) -> str | None:
 def hash_of(body: BaseModel) -> bytes:
     """What two equal bodies share, however they were spaced and ordered."""
     return hashlib.sha256(body.model_dump_json().encode()).digest()
+
+
+async def made_before(session: AsyncSession, table: Any, key: str, body_hash: bytes) -> Any:
+    """The row that a create with this key made, deleted or not; None where there is none."""
+    statement = select(table).where(table.idempotency_key == key).execution_options(**WITH_DELETED)
+    row = await session.scalar(statement)
+    if row is not None:
+        require_same(row.idempotency_hash, body_hash)
+    return row
 
 
 def require_same(first: bytes | None, again: bytes) -> None:

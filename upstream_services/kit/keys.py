@@ -1,6 +1,7 @@
 """What an application carries."""
 
 import asyncio
+from contextvars import ContextVar
 
 from aiohttp import ClientSession, web
 
@@ -40,3 +41,5 @@ CHANGES = web.AppKey("changes", ChangeFeed)
 HTTP_CLIENT = web.AppKey("http_client", ClientSession)
 DRAINING = web.AppKey("draining", asyncio.Event)
 IN_FLIGHT = web.AppKey("in_flight", InFlight)
+# Of the request that is running: it is not to be read from a replica.
+PRIMARY_ONLY: ContextVar[bool] = ContextVar("primary_only", default=False)

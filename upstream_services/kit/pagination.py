@@ -1,81 +1,120 @@
-"""Keyset pagination: `?limit=&after=`, newest first.
+"""Keyset pagination: `?limit=&after=&sort=`, newest first unless told otherwise.
 
-A cursor is the key of the last row of a page, so a page costs the same wherever it is, and a row that is added while
-somebody turns pages neither repeats nor hides another. It is opaque to clients and holds nothing secret: (created_at,
-id) of a row that they have just seen.
+A cursor names the last row of a page by what the list is sorted by and its id, so a page costs the same wherever it is,
+and a row that is added while somebody turns pages neither repeats nor hides another. It is opaque to clients and holds
+nothing secret: two values of a row that they have just seen.
 """
 
 import base64
-import re
-import struct
+import json
 import uuid
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, NamedTuple
 
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Select, and_, or_
+from sqlalchemy.exc import ArgumentError
 
 from upstream_services.kit.errors import invalid
-from upstream_services.kit.model import Row
+from upstream_services.kit.shapes import annotations_of, may_be_none, plain_type
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_LAYOUT = struct.Struct(">q16s")
-_TEXT = re.compile(r"[A-Za-z0-9_-]{32}")  # 24 bytes in base64: no padding, and one text for each key
+NEWEST_FIRST = "-created_at"
+CURSOR_MAX = 1000
 
 
 class Key(NamedTuple):
-    """Where a row stands in the order of a list."""
+    """Where a row stands in a list: the name it is sorted by ("-value": from the largest), its value there, its id."""
 
-    created_at: datetime
+    sort: str
+    value: Any
     id: uuid.UUID
 
 
+def _text(value: Any) -> Any:
+    match value:
+        case datetime() | date():
+            return value.isoformat()
+        case Decimal():
+            return format(value, "f")
+        case uuid.UUID():
+            return value.hex
+    return value
+
+
 def encode_cursor(key: Key) -> str:
-    """The cursor of the page after `key`: 32 characters that need no escaping in a URL."""
-    micros = (key.created_at - _EPOCH) // _MICROSECOND
-    return base64.urlsafe_b64encode(_LAYOUT.pack(micros, key.id.bytes)).decode()
+    """The cursor of the page after `key`: characters that need no escaping in a URL."""
+    packed = json.dumps([key.sort, _text(key.value), key.id.hex], separators=(",", ":"), ensure_ascii=False)
+    return base64.urlsafe_b64encode(packed.encode()).rstrip(b"=").decode()
 
 
-def decode_cursor(text: str) -> Key:
-    """The key in a cursor. Raises ValueError for a text that `encode_cursor` did not make."""
-    if not _TEXT.fullmatch(text):
+def decode_cursor(text: str, types: Mapping[str, Any]) -> Key:
+    """The key in a cursor, by the type of each column it may be sorted by.
+
+    Raises ValueError for a text that `encode_cursor` did not make.
+    """
+    if len(text) > CURSOR_MAX:
         raise ValueError("not a cursor")
-    micros, raw_id = _LAYOUT.unpack(base64.urlsafe_b64decode(text))
     try:
-        return Key(_EPOCH + timedelta(microseconds=micros), uuid.UUID(bytes=raw_id))
-    except OverflowError:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        sort, value, row_id = json.loads(packed)
+        hint = plain_type(types[sort.removeprefix("-")])
+        key = Key(sort, TypeAdapter(hint).validate_python(value), uuid.UUID(row_id))
+        same = encode_cursor(key) == text  # one text for each key
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArgumentError, ValidationError):
         raise ValueError("not a cursor") from None
+    if not same:
+        raise ValueError("not a cursor")
+    return key
 
 
 class Page(NamedTuple):
-    """What a client asked for: `limit` rows, after a key or from the start."""
+    """What a client asked for: `limit` rows in the order `sort`, after a key or from the start."""
 
     limit: int
+    sort: str
     after: Key | None
 
 
-def page_of(query: Mapping[str, str]) -> Page:
-    """Reads `limit` and `after`. Raises a 422 problem that names the one at fault."""
+def page_of(query: Mapping[str, str], table: Any, sortable: tuple[str, ...]) -> Page:
+    """Reads `limit`, `sort` and `after`. Raises a 422 problem that names the one at fault."""
     text = query.get("limit", str(DEFAULT_LIMIT))
     if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MAX_LIMIT):
         raise invalid("limit", f"must be a whole number from 1 to {MAX_LIMIT}")
+    sort = query.get("sort", NEWEST_FIRST)
+    if sort.removeprefix("-") not in sortable:
+        raise invalid("sort", f"must be one of {', '.join(sortable)}, or one with - before it for the reverse")
+    if "after" not in query:
+        return Page(int(text), sort, None)
     try:
-        after = decode_cursor(query["after"]) if "after" in query else None
+        after = decode_cursor(query["after"], {name: annotations_of(table)[name] for name in sortable})
     except ValueError:
         raise invalid("after", "is not a cursor that this list gave") from None
-    return Page(int(text), after)
+    if after.sort != sort:
+        raise invalid("after", "is a cursor of a list in another order")
+    return Page(int(text), sort, after)
 
 
-def paginate(statement: Select[Any], table: type[Row], page: Page) -> Select[Any]:
-    """Orders by `created_at desc, id` and reads one row more than the page, which tells whether there is a next one."""
+def paginate(statement: Select[Any], table: Any, page: Page) -> Select[Any]:
+    """Orders by the page's `sort` and id, and reads one row more than the page, which tells whether there is a next."""
+    name, is_falling = page.sort.removeprefix("-"), page.sort.startswith("-")
+    column = getattr(table, name)
+    is_nullable = may_be_none(annotations_of(table)[name])
     if page.after is not None:
-        created_at, row_id = page.after
-        # The first half bounds the index scan; `a < x or (a = x and b > y)` alone would read the index from its start.
-        statement = statement.where(
-            and_(table.created_at <= created_at, or_(table.created_at < created_at, table.id > row_id))
-        )
-    return statement.order_by(table.created_at.desc(), table.id).limit(page.limit + 1)
+        statement = statement.where(_beyond(column, table.id, page.after, is_falling, is_nullable))
+    order = column.desc() if is_falling else column.asc()
+    return statement.order_by(order.nulls_last() if is_nullable else order, table.id).limit(page.limit + 1)
+
+
+def _beyond(column: Any, row_id: Any, after: Key, is_falling: bool, is_nullable: bool) -> Any:
+    if after.value is None:  # what has no value stands last
+        return and_(column.is_(None), row_id > after.id)
+    further = column < after.value if is_falling else column > after.value
+    if is_nullable:
+        return or_(further, and_(column == after.value, row_id > after.id), column.is_(None))
+    # The first half bounds the index scan; `a < x or (a = x and b > y)` alone would read the index from its start.
+    bound = column <= after.value if is_falling else column >= after.value
+    return and_(bound, or_(further, row_id > after.id))

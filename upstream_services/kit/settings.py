@@ -2,13 +2,14 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy import URL
 
 from upstream_services.kit.database import database_url
+from upstream_services.kit.mail import Mailer
 from upstream_services.kit.process import OneLineParser, port_number
 
 
@@ -19,6 +20,7 @@ class Flag:
     name: str
     default: str
     help: str
+    kind: Callable[[str], str] = str  # raises ValueError for what it is not
 
     @property
     def key(self) -> str:
@@ -33,10 +35,17 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 0
     database: URL | None = None
+    read_databases: tuple[URL, ...] = ()
     listen_database: URL | None = None
+    migrate: bool = False
     data: Path | None = None
     drain_s: float = 10.0
     exit_with_parent: bool = False
+    jobs_url: str = ""
+    is_worker: bool = False
+    job_lease_s: float = 30.0
+    smtp_url: str = "smtp://127.0.0.1:25"
+    mail_from: str = "no-reply@suite.example"
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -45,6 +54,18 @@ def _url(text: str) -> URL:
         return database_url(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _smtp(text: str) -> str:
+    try:
+        Mailer(text, "")
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _urls(text: str) -> tuple[URL, ...]:
+    return tuple(_url(part.strip()) for part in text.split(",") if part.strip())
 
 
 def parse(
@@ -71,20 +92,33 @@ def parse(
         _url,
         "DATABASE_URL",
     )
+    add("--database-read", "", "replicas: URLs with commas between them", _urls, "DATABASE_READ_URL")
     add("--listen-database", None, "the same database past PgBouncer, for the change feed", _url, "LISTEN_DATABASE_URL")
     add("--data", None, "folder of the embedded PostgreSQL; default: a temporary one", Path)
     add("--drain", "10", "seconds that running requests get on SIGTERM", float)
+    add("--jobs-url", "", "redis://host:6379/0, where workers of their own listen; default: jobs run in this process")
+    add("--job-lease", "30", "seconds of silence after which a worker is taken for dead", float)
+    add("--smtp-url", "smtp://127.0.0.1:25", "smtp://user:password@host:587", _smtp)
+    add("--mail-from", "no-reply@suite.example", "the sender of mail")
+    is_asked = environment.get("MIGRATE", "") not in ("", "0", "no", "false")
+    parser.add_argument("--migrate", action="store_true", default=is_asked, help="migrate before serving [MIGRATE]")
     parser.add_argument("--exit-with-parent", action="store_true", help="stop when standard input ends")
     for flag in flags:
-        add(flag.name, flag.default, flag.help)
+        add(flag.name, flag.default, flag.help, flag.kind)
     found = parser.parse_args(arguments)
     return Settings(
         host=found.host,
         port=found.port,
         database=found.database,
+        read_databases=found.database_read,
         listen_database=found.listen_database,
+        migrate=found.migrate,
         data=found.data,
         drain_s=found.drain,
         exit_with_parent=found.exit_with_parent,
+        jobs_url=found.jobs_url,
+        job_lease_s=found.job_lease,
+        smtp_url=found.smtp_url,
+        mail_from=found.mail_from,
         extra={flag.key: getattr(found, flag.key) for flag in flags},
     )

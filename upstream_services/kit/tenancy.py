@@ -1,21 +1,33 @@
 """Tenant isolation, in one place: whatever a resource declares, its session sees and writes one tenant's rows only.
 
 A `TenantSession` adds `tenant_id = <tenant>` to every SELECT, UPDATE and DELETE of a `Tenanted` table, also for eager
-loads and aliases, stamps new rows with the tenant, and refuses any statement that it could not filter. A tenant
-without a session or a session without a tenant cannot be made by mistake: both raise.
+loads and aliases, stamps new rows with the tenant, and refuses any statement that it could not filter. Rows of a
+`Kept` table that were deleted are left out the same way, unless a statement asks for them (`WITH_DELETED`).
+
+Behind it stands PostgreSQL's own row-level security: each transaction says whose it is (`app.tenant`) and gives up the
+rights of whoever logged in, so that even a statement written past all this sees one tenant. Both are set for the
+transaction only, which is what PgBouncer in transaction mode allows.
 """
 
 import re
+from datetime import datetime
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import String, event
+from sqlalchemy import DateTime, String, event, text
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
 from upstream_services.kit.errors import Problem
 
 TENANT_HEADER = "X-Tenant-Id"
+USER_HEADER = "X-User-Id"
+USER_MAX = 200
+ROWS_ROLE = "suite_rows"  # may read and write rows, within what row-level security allows; nobody logs in as it
+WITH_DELETED = {"with_deleted": True}  # execution options of a statement that also wants what was deleted
+
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_SET_TENANT = text("select set_config('app.tenant', :tenant, true)")
+_SET_TENANT_AND_ROLE = text("select set_config('app.tenant', :tenant, true), set_config('role', :role, true)")
 
 
 def tenant_of(request: web.BaseRequest) -> str:
@@ -26,14 +38,34 @@ def tenant_of(request: web.BaseRequest) -> str:
     return tenant
 
 
+def user_of(request: web.BaseRequest) -> str | None:
+    """The user that the gateway took from the token; None where it had none."""
+    return request.headers.get(USER_HEADER, "")[:USER_MAX].replace("\0", "") or None
+
+
 class Tenanted:
     """A table whose rows belong to a tenant. The tenant leads the primary key, so no foreign key can cross tenants."""
 
     tenant_id: Mapped[str] = mapped_column(String(63), primary_key=True, sort_order=-10)
 
 
+class Kept(Tenanted):
+    """A table whose rows are kept when they are deleted: `deleted_at` says when, None while they are there."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True), sort_order=95, info={"private": True})
+
+
 class TenantSession(Session):
-    """A session of one tenant, named by `info["tenant"]`."""
+    """A session of one tenant, `info["tenant"]`; `info["user"]` is who acts, `info["role"]` what it steps down to."""
+
+
+@event.listens_for(TenantSession, "after_begin")
+def _say_whose_it_is(session: Session, _transaction: Any, connection: Any) -> None:
+    tenant, role = session.info["tenant"], session.info.get("role")
+    if role is None:
+        connection.execute(_SET_TENANT, {"tenant": tenant})
+    else:
+        connection.execute(_SET_TENANT_AND_ROLE, {"tenant": tenant, "role": role})
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
@@ -42,18 +74,27 @@ def _filter_by_tenant(state: ORMExecuteState) -> None:
         raise RuntimeError(
             "a tenant's session runs ORM statements only (and adds rows as objects): others are not filtered"
         )
+    if not state.is_select:
+        state.session.info["written"] = True
     tenant = state.session.info["tenant"]
-    state.statement = state.statement.options(
-        with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)
-    )
+    options = [with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)]
+    if not state.execution_options.get("with_deleted"):
+        options.append(with_loader_criteria(Kept, lambda cls: cls.deleted_at.is_(None), include_aliases=True))
+    state.statement = state.statement.options(*options)
 
 
 @event.listens_for(TenantSession, "before_flush")
-def _stamp_tenant(session: Session, _context: Any, _instances: Any) -> None:
-    tenant = session.info["tenant"]
+def _stamp(session: Session, _context: Any, _instances: Any) -> None:
+    tenant, user = session.info["tenant"], session.info.get("user")
     for row in session.new:
         if row.tenant_id is None:
             row.tenant_id = tenant
+        if hasattr(row, "created_by"):
+            row.created_by = row.updated_by = user
+    for row in session.dirty:
+        if hasattr(row, "updated_by") and session.is_modified(row):
+            row.updated_by = user
+    session.info["written"] = True
     for row in (*session.new, *session.dirty, *session.deleted):
         if row.tenant_id != tenant:
             raise RuntimeError(f"a session of one tenant would write a row of another: {type(row).__name__}")

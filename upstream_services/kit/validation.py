@@ -1,58 +1,45 @@
-"""Input: request bodies and filters through pydantic, with every fault named by its field."""
+"""Input: request bodies and parameters through pydantic, with every fault named by its field."""
 
-from datetime import UTC, datetime
-from decimal import Decimal
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from aiohttp import web
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-    create_model,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator
 
 from upstream_services.kit.errors import Problem
 
 MAX_BODY_BYTES = 1024 * 1024
-
-
-def _cents(value: Decimal) -> Decimal:
-    return value.quantize(Decimal("0.01"))
-
-
-def _utc(value: datetime) -> datetime:
-    return value.astimezone(UTC)
-
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
-Text = Annotated[str, StringConstraints(max_length=5000)]
-Email = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
-]
-Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9][0-9 ()-]{4,24}$")]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-# Two places always, also for "12.5", so that a reply to a write reads as the row will from the database.
-Money = Annotated[Decimal, Field(ge=0, le=1_000_000_000, decimal_places=2), AfterValidator(_cents)]
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+BULK_MAX = 500  # rows of a bulk create
 
 
 class Body(BaseModel):
-    """A request body: unknown fields are faults, and no text holds NUL, which PostgreSQL cannot keep."""
+    """A request body: unknown fields are faults, types are strict, no text holds NUL, which PostgreSQL cannot keep."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @field_validator("*", mode="after")
     @classmethod
     def _no_nul(cls, value: Any) -> Any:
-        if isinstance(value, str) and "\0" in value:
+        if _has_nul(value):
             raise ValueError("must not contain NUL characters")
         return value
+
+
+def _has_nul(value: Any) -> bool:
+    match value:
+        case str():
+            return "\0" in value
+        case list():
+            return any(map(_has_nul, value))
+        case dict():
+            return any(map(_has_nul, (*value, *value.values())))
+    return False
+
+
+class Query(BaseModel):
+    """The parameters of a report: text that is read as what the fields say; unknown ones are faults."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 B = TypeVar("B", bound=BaseModel)
@@ -64,7 +51,15 @@ def partial(model: type[Body]) -> type[Body]:
     for name, info in model.model_fields.items():
         annotation = Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
         fields[name] = (annotation, None)  # a default is not validated: null stays a fault where it was one
-    return create_model(f"{model.__name__}Patch", __base__=model, **fields)
+    name = f"{model.__name__.removesuffix('Create')}Patch"
+    return create_model(name, __base__=model, __doc__=model.__doc__, **fields)
+
+
+@cache
+def bulk_of(model: type[Body]) -> type[Body]:
+    """The model of a bulk create: `{"items": [...]}`, 1 to 500 of them."""
+    items = (Annotated[list[model], Field(min_length=1, max_length=BULK_MAX)], ...)  # type: ignore[valid-type]
+    return create_model(f"{model.__name__}Bulk", __base__=Body, items=items)
 
 
 def faults(error: ValidationError, root: str = "body") -> list[dict[str, str]]:
@@ -93,3 +88,16 @@ async def read_body(request: web.Request, model: type[B]) -> B:
         if error.errors()[0]["type"] == "json_invalid":
             raise Problem(400, "malformed_json", error.errors()[0]["msg"]) from None
         raise unprocessable(faults(error)) from None
+
+
+def read_query(request: web.Request, model: type[B]) -> B:
+    """The parameters of the request as `model`. Raises a 422 problem that names each that is at fault."""
+    given = dict(request.query)
+    if any("\0" in value for value in given.values()):
+        raise unprocessable(
+            [{"field": name, "message": "must not contain NUL"} for name, v in given.items() if "\0" in v]
+        )
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise unprocessable(faults(error, root="query")) from None

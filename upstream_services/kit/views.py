@@ -1,23 +1,19 @@
 """Rows as JSON: every public column, money as a string (a float would lose paise), times in ISO 8601."""
 
+import hashlib
 import json
 import uuid
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, time, timedelta
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import inspect
+from pydantic import BaseModel
+
+from upstream_services.kit.shapes import public_columns
 
 _COMPACT = (",", ":")
-
-
-@cache
-def public_columns(table: Any) -> tuple[str, ...]:
-    """The attributes of a mapped class that clients see: all columns but the tenant and the private ones."""
-    attributes = inspect(table).column_attrs
-    return tuple(a.key for a in attributes if a.key != "tenant_id" and not a.columns[0].info.get("private"))
 
 
 def plain_view(row: Any) -> dict[str, Any]:
@@ -25,14 +21,18 @@ def plain_view(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in public_columns(row.__class__)}
 
 
-def _encode(value: Any) -> str:
+def _encode(value: Any) -> Any:
     match value:
         case Decimal():
             return format(value, "f")
-        case date():  # and datetime, which is one
+        case date() | time():  # and datetime, which is a date
             return value.isoformat()
         case uuid.UUID():
             return str(value)
+        case timedelta():
+            return value.total_seconds()
+        case BaseModel():
+            return dict(value)
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
@@ -44,3 +44,20 @@ def to_json(value: Any) -> bytes:
 def json_reply(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON reply."""
     return web.Response(body=to_json(value), status=status, content_type="application/json", headers=headers)
+
+
+NO_STORE = {"Cache-Control": "no-store"}
+
+
+def tagged_reply(request: web.Request, value: Any, *, is_live: bool = False) -> web.Response:
+    """A JSON reply whose ETag is of what it says; 304 where If-None-Match says that the client has it.
+
+    `is_live`: no cache may keep it.
+    """
+    body = to_json(value)
+    opaque = hashlib.blake2b(body, digest_size=12).hexdigest()
+    headers = {"ETag": f'W/"{opaque}"'} | (NO_STORE if is_live else {})
+    known: Iterable[Any] = request.if_none_match or ()
+    if any(tag.value in ("*", opaque) for tag in known):
+        return web.Response(status=304, headers=headers)
+    return web.Response(body=body, content_type="application/json", headers=headers)

@@ -1,1 +1,1 @@
-"""Marketing: campaigns."""
+"""Marketing: campaigns, sequences, and what people do in answer."""

@@ -1,59 +1,45 @@
 """What Marketing answers under /marketing."""
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, Literal
-
-from sqlalchemy import inspect
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from upstream_services.kit.app import Service
-from upstream_services.kit.errors import conflict, invalid
-from upstream_services.kit.resource import Resource
-from upstream_services.kit.validation import Body, Moment, Money, Name
-from upstream_services.marketing.models import Base, Campaign
-
-# What a campaign may become from each state; from None, when it is made.
-NEXT = {
-    None: {"draft", "scheduled"},
-    "draft": {"scheduled", "running"},
-    "scheduled": {"draft", "running"},
-    "running": {"done"},
-    "done": set(),
-}
-
-
-class CampaignCreate(Body):
-    """A campaign; `scheduled_at` (with a time zone) is when it starts by itself."""
-
-    name: Name
-    channel: Literal["email", "sms", "whatsapp"]
-    status: Literal["draft", "scheduled", "running", "done"] = "draft"
-    budget: Money = Decimal("0.00")
-    scheduled_at: Moment | None = None
-
-
-async def campaign_rules(_session: AsyncSession, campaign: Campaign, values: Mapping[str, Any]) -> None:
-    """States follow `NEXT`; a schedule names a time to come."""
-    before = (inspect(campaign).attrs.status.history.deleted or (None,))[0]
-    if inspect(campaign).attrs.status.history.added and campaign.status not in NEXT[before]:
-        if before is None:
-            raise invalid("status", "a new campaign is draft or scheduled")
-        raise conflict(f"a {before} campaign cannot become {campaign.status}", "illegal_transition")
-    if campaign.status == "scheduled" and values.keys() & {"status", "scheduled_at"}:
-        if campaign.scheduled_at is None:
-            raise invalid("scheduled_at", "a scheduled campaign needs it")
-        if campaign.scheduled_at <= datetime.now(UTC):
-            raise invalid("scheduled_at", "must be in the future")
-
-
-campaigns = Resource(
-    name="campaigns",
-    table=Campaign,
-    create=CampaignCreate,
-    filters=("status", "channel"),
-    rules=campaign_rules,
+from upstream_services.kit.transfer import exporting, importing
+from upstream_services.marketing import public, reports
+from upstream_services.marketing.campaigns import campaigns, send_campaign, send_test, start_campaign
+from upstream_services.marketing.forms import form_submissions, forms
+from upstream_services.marketing.models import Base
+from upstream_services.marketing.pages import deliveries, events, landing_pages, links, post_is_due, social_posts
+from upstream_services.marketing.people import audiences, subscribers, subscribers_of_audience
+from upstream_services.marketing.sequences import (
+    enrol_audience,
+    enrolments,
+    resume,
+    send_step,
+    sequence_steps,
+    sequences,
 )
+from upstream_services.marketing.templates import PUBLIC_URL, templates
+from upstream_services.marketing.webhooks import ALLOW, tell_webhook, webhook_client, webhooks
 
-SERVICE = Service(name="marketing", port=8104, metadata=Base.metadata, resources=(campaigns,))
+import_subscribers, subscribers_import = importing(subscribers)
+export_subscribers, subscribers_export = exporting(subscribers)
+export_submissions, submissions_export = exporting(form_submissions)
+
+SERVICE = Service(
+    name="marketing",
+    port=8104,
+    metadata=Base.metadata,
+    resources=(
+        *(campaigns, templates, audiences, subscribers, deliveries, sequences, sequence_steps, enrolments),
+        *(forms, form_submissions, landing_pages, links, events, social_posts, webhooks),
+    ),
+    operations=(
+        *(subscribers_of_audience, subscribers_import, subscribers_export, submissions_export),
+        *reports.REPORTS,
+        *public.OPERATIONS,
+    ),
+    jobs=(
+        *(send_campaign, start_campaign, send_test, send_step, resume, enrol_audience, post_is_due, tell_webhook),
+        *(import_subscribers, export_subscribers, export_submissions),
+    ),
+    contexts=(webhook_client,),
+    flags=(PUBLIC_URL, ALLOW),
+)

@@ -1,0 +1,122 @@
+"""The parameters of a list: what a query string asks of a resource's rows, as a statement."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from multidict import MultiMapping
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Select, cast, func, select
+from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
+
+from upstream_services.kit.errors import invalid
+from upstream_services.kit.model import SEPARATORS, Row
+from upstream_services.kit.pagination import MAX_LIMIT, Page, page_of
+from upstream_services.kit.resource import Resource
+from upstream_services.kit.tenancy import WITH_DELETED
+from upstream_services.kit.validation import faults, unprocessable
+
+PAGING = ("limit", "after", "sort", "fields", "deleted")
+SEARCH_WORDS_MAX = 10
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a client asked of a list. `names`: the fields to show, in their order; `ids`: the rows, in theirs."""
+
+    statement: Select[Any]
+    page: Page
+    names: tuple[str, ...]
+    ids: tuple[uuid.UUID, ...]
+
+
+def _read(adapter: TypeAdapter[Any], name: str, text: str, errors: list[dict[str, str]]) -> Any:
+    if "\0" in text:
+        errors.append({"field": name, "message": "must not contain NUL characters"})
+        return None
+    try:
+        return adapter.validate_python(text)
+    except ValidationError as error:
+        errors += faults(error, root=name)
+        return None
+
+
+def search_query(tenant: str, text: str) -> Any:
+    """`q` as what the index is asked for: rows of the tenant that have words that start with each word of the text."""
+    words = _WORD.findall(text.translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))))[:SEARCH_WORDS_MAX]
+    if not words:
+        raise invalid("q", "has no word to look for")
+    prefixes = func.to_tsquery(cast("simple", REGCONFIG), " & ".join(f"'{word}':*" for word in words))
+    return cast(f"'t:{tenant}'", TSQUERY).op("&&")(prefixes)
+
+
+def read_wish(resource: Resource[Any], tenant: str, query: MultiMapping[str]) -> Wish:
+    """Reads every parameter of a list. Raises a 422 problem that names all that are at fault."""
+    table, errors = resource.table, []
+    conditions: list[Any] = []
+    for name in dict.fromkeys(query):
+        texts = query.getall(name)
+        base, bound = name[:-4], name[-4:]
+        if name in PAGING:
+            continue
+        if name == "q" and table.__search__:
+            conditions.append(table.__table__.c.search_words.op("@@")(search_query(tenant, texts[-1])))
+        elif name in resource.filters:
+            values = [_read(resource.filter_types[name], name, text, errors) for text in texts]
+            column = getattr(table, name)
+            conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+        elif bound in ("_min", "_max") and base in resource.range_types:
+            value = _read(resource.range_types[base], name, texts[-1], errors)
+            if value is not None:
+                conditions.append(getattr(table, base) >= value if bound == "_min" else getattr(table, base) <= value)
+        elif name != "ids":
+            errors.append({"field": name, "message": "is not a parameter of this list"})
+    ids = _ids(query, errors)
+    if ids:
+        conditions.append(table.id.in_(ids))
+    if errors:
+        raise unprocessable(errors)
+    statement = select(table).where(*conditions)
+    names = _names(resource, query)
+    if query.get("deleted", "false") == "true":
+        statement = statement.where(table.deleted_at.is_not(None)).execution_options(**WITH_DELETED)
+        names = (*names, "deleted_at")
+    elif query.get("deleted", "false") != "false":
+        raise invalid("deleted", "must be true or false")
+    page = page_of(query, table, resource.all_sortable)
+    return Wish(statement, page if not ids else page._replace(limit=MAX_LIMIT), names, ids)
+
+
+def _ids(query: Mapping[str, str], errors: list[dict[str, str]]) -> tuple[uuid.UUID, ...]:
+    if "ids" not in query:
+        return ()
+    texts = query["ids"].split(",")
+    if len(texts) > MAX_LIMIT:
+        errors.append({"field": "ids", "message": f"at most {MAX_LIMIT} ids, with commas between them"})
+        return ()
+    try:
+        return tuple(dict.fromkeys(map(uuid.UUID, texts)))
+    except ValueError:
+        errors.append({"field": "ids", "message": "must be ids with commas between them"})
+        return ()
+
+
+def _names(resource: Resource[Any], query: Mapping[str, str]) -> tuple[str, ...]:
+    shown = tuple(resource.shape.model_fields)
+    if "fields" not in query:
+        return shown
+    wanted = query["fields"].split(",")
+    for name in wanted:
+        if name not in shown:
+            raise invalid("fields", f"{name!r} is no field of a {resource.noun}; there are {', '.join(shown)}")
+    return tuple(name for name in shown if name == "id" or name in wanted)
+
+
+def columns_to_read(resource: Resource[Any], wish: Wish) -> list[Any]:
+    """What a list of plain rows selects: the fields that are shown and what the cursor is made of."""
+    table: type[Row] = resource.table
+    needed = dict.fromkeys((*wish.names, "id", wish.page.sort.removeprefix("-")))
+    return [getattr(table, name) for name in needed]
