@@ -19,7 +19,7 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.precautions import with_precautions
 from gateway.proxy.upstream_error import UpstreamError
-from gateway.upstreams.registry import Endpoint, Upstream, UpstreamShape
+from gateway.upstreams.registry import Endpoint, Registry, UpstreamShape
 from tests.config.sample_plugins import GOOD, compile_text
 from tests.support.plugins import exchange
 from tests.support.virtual_loop import VirtualLoop, run
@@ -79,7 +79,7 @@ class Gateway(Forwarder):
         self._service = service
         shape = UpstreamShape("crm", (("http://h:1", 1), ("http://h:2", 1), ("http://h:3", 1)), "random_two", 9, 60.0)
         policy = ForwardPolicy(
-            upstream=Upstream(shape, loop, random.Random(seed)),
+            upstream=Registry(loop, random.Random(seed), WorkerMetrics()).upstream(shape),
             rewrite=None,
             connect_timeout_s=1.0,
             idle_timeout_s=None,
