@@ -141,9 +141,11 @@ async def cluster(postgres: EmbeddedPostgres) -> AsyncIterator[Cluster]:
 
 async def during(load: Load, happens: Callable[[], Awaitable[None]]) -> tuple[float, float]:
     """From when until when it happened, under the load."""
-    await load.more(40)
-    # A replica asks a primary that was away for its log every 5 s only (wal_retrieve_retry_interval).
-    await load.until(lambda: load.client.app[DATABASE].replicas.choose(load.quiet) is not None)
+    # A replica asks a primary that was away for its log every 5 s only (wal_retrieve_retry_interval), and one that was
+    # that far behind when the primary went would rightly not be read.
+    (replica,), asked = load.client.app[DATABASE].replicas, time.monotonic()
+    await load.until(lambda: replica.fresh_at is not None and replica.fresh_at > asked)
+    await load.more(40)  # so that no read is still under way that went to the primary before
     began = time.monotonic()
     await happens()
     ended = time.monotonic()
