@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench soak faults fuzz outages differential judge clean
+.PHONY: demo test check format bench services-bench soak faults fuzz outages differential judge clean
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -23,6 +23,9 @@ format: .venv/.check
 
 bench: .venv/.bench
 	$(BIN)/python -m tests.bench
+
+services-bench: .venv/.check
+	$(BIN)/python -m tests.bench.services $(SERVICES_BENCH)
 
 soak: .venv/.bench
 	$(BIN)/python -m tests.bench.soak $(SOAK)
