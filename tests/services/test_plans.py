@@ -25,7 +25,7 @@ from upstream_services.kit.tenancy import ROWS_ROLE
 from .conftest import Client, MakeDatabase
 
 ROWS = int(os.environ.get("PLAN_ROWS", "60000"))
-# Of a tenant with a few hundred rows the planner rightly sorts them all; it is with thousands that the index has to be read.
+# Of a tenant with a few hundred rows the planner rightly sorts them all; with thousands it has to read the index.
 TENANTS = max(12, ROWS // 5000)
 COMMON = "created_at, updated_at, version"
 FILL = f"""
