@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads neighbours
+.PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads neighbours services-bench
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
@@ -26,6 +26,8 @@ bench: .venv/.bench
 
 dashboard: .venv/.check
 	$(BIN)/python -m tests.bench.dashboard $(DASHBOARD)
+services-bench: .venv/.check
+	$(BIN)/python -m tests.bench.services $(SERVICES_BENCH)
 
 soak: .venv/.bench
 	$(BIN)/python -m tests.bench.soak $(SOAK)

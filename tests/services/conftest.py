@@ -3,6 +3,7 @@
 A test takes tenants of its own (`tenant`, `other`), so no test sees the rows of another and none has to clean up.
 """
 
+import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -24,6 +25,7 @@ from upstream_services.kit.migrations import create_all, migrate
 from upstream_services.kit.settings import Settings
 from upstream_services.marketing.api import SERVICE as MARKETING
 
+from .own_postgres import OwnPostgres
 from .samples import writable
 
 SERVICES = (CRM, FINANCE, HR, MARKETING)
@@ -35,8 +37,9 @@ StartService = Callable[..., Awaitable[Client]]
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL for the whole run."""
-    with EmbeddedPostgres() as server:
+    """A PostgreSQL for the whole run: the embedded one, or of the programs in TEST_POSTGRES_BIN."""
+    programs = os.environ.get("TEST_POSTGRES_BIN")
+    with OwnPostgres(Path(programs)) if programs else EmbeddedPostgres() as server:
         yield server
 
 

@@ -31,6 +31,12 @@ def as_its_user(postgres: EmbeddedPostgres, folder: Path) -> dict[str, int]:
     return {"user": owner.st_uid, "group": owner.st_gid} if os.getuid() == 0 else {}
 
 
+def programs_of(postgres: EmbeddedPostgres) -> Path:
+    """Where the programs of a running server are; the wheel has servers of several versions."""
+    postmaster = (socket_folder(postgres) / "postmaster.pid").read_text().split()[0]
+    return Path(psutil.Process(int(postmaster)).exe()).parent
+
+
 async def _until_it_answers(url: str) -> None:
     while True:
         try:
@@ -56,6 +62,7 @@ async def pgbouncer(postgres: EmbeddedPostgres, *, pool_size: int) -> AsyncItera
             f"[databases]\n* = host={socket_folder(postgres)} user=postgres\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
             f"listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n"
             f"default_pool_size = {pool_size}\nmax_client_conn = 200\n"
+            "server_login_retry = 1\n"
         )
         settings.chmod(0o644)
         process = await asyncio.create_subprocess_exec(
@@ -97,8 +104,7 @@ class ReplicaServer:
 @asynccontextmanager
 async def replica_of(postgres: EmbeddedPostgres) -> AsyncIterator[ReplicaServer]:
     """A streaming replica of the embedded server."""
-    postmaster = (socket_folder(postgres) / "postmaster.pid").read_text().split()[0]
-    programs = Path(psutil.Process(int(postmaster)).exe()).parent  # the wheel has servers of several versions
+    programs = programs_of(postgres)
     with tempfile.TemporaryDirectory(prefix="suite-replica-") as text:
         folder, port = Path(text), unused_port()
         user, data = as_its_user(postgres, folder), folder / "data"

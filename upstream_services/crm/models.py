@@ -47,7 +47,10 @@ class Contact(Row, Base):
     __feed__ = "contact"
     __search__ = ("name", "email")
     __covering__ = ("name", "email", "phone")
-    __indexes__ = (by("status", "created_at desc"), by("name"), by("email"))
+    __indexes__ = (
+        by("status", "created_at desc"), by("name"), by("email"), by("updated_at desc"),
+        by("company", "created_at desc"), by("owner_id", "created_at desc"),
+    )  # fmt: skip
 
     name: Mapped[Name]
     email: Mapped[Email | None]
