@@ -164,13 +164,13 @@ def _gateway_before_origin(folder: Path, policy: str) -> Iterator[int]:
             "npm_config_pidfile": str(place / "origin.pid"),
         }
         server = folder / "test-engine" / "server" / "server.mjs"
-        origin = Process("origin", ["node", str(server)], place, 0, settings)
+        origin = Process("origin", ["node", str(server)], place, "0", settings)
         stack.callback(origin.stop)
         origin.wait_until_listening(origin_port)
         top = str(Path(__file__).parents[2])
         addresses = ["--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin_port}"]
         command = [sys.executable, "-m", "gateway", "serve", "--config", str(table), *addresses, "--workers", "1"]
-        gateway = Process("gateway", command, place, 0, {"PYTHONPATH": top})
+        gateway = Process("gateway", command, place, "0", {"PYTHONPATH": top})
         stack.callback(gateway.stop)
         gateway.wait_until_listening(port)
         yield port
