@@ -26,6 +26,7 @@ bench: .venv/.bench
 
 dashboard: .venv/.check
 	$(BIN)/python -m tests.bench.dashboard $(DASHBOARD)
+
 services-bench: .venv/.check
 	$(BIN)/python -m tests.bench.services $(SERVICES_BENCH)
 
