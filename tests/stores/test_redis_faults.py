@@ -82,7 +82,7 @@ async def test_frozen_while_connected(own_redis: RedisServer, key: str, opened: 
     own_redis.thaw()
     await assert_comes_back(store, key)
     # Replies that came too late must not be taken for those of later checks.
-    assert await decided(store, f"{key}:other", (Window(7, 1_000),)) == ((7, 1_000, 6, 143, 0),)
+    assert await decided(store, f"{key}:other", (Window(7, 1_000),)) == (WindowState(7, 1_000, 6, 143, 0),)
 
 
 async def test_frozen_at_start(own_redis: RedisServer, key: str, opened: Opener) -> None:
