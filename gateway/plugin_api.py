@@ -4,8 +4,9 @@ A plugin is one class in one file, named as its key in routes.yaml. One object o
 the policy, when the table is loaded; `plugins/example.py` shows every hook.
 """
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, ClassVar, Final, Protocol, TypeVar
@@ -97,6 +98,31 @@ class Reply:
     def __repr__(self) -> str:
         size = f"{len(self.body)} bytes" if isinstance(self.body, bytes) else "stream"
         return f"<Reply {self.status} {size}>"
+
+
+class Later:
+    """What a request hook may return where it waits for one thing only: a lane that has no task needs none for it.
+
+    future: what is waited for. then: what the hook does once that is done, perhaps with an exception; its result or
+    GatewayError is the hook's.
+    """
+
+    __slots__ = ("future", "then")
+
+    def __init__(self, future: "asyncio.Future[Any]", then: "Callable[[asyncio.Future[Any]], Reply | None]") -> None:
+        self.future = future
+        self.then = then
+
+    async def wait(self) -> Reply | None:
+        """The hook's result. Raises GatewayError."""
+        try:
+            await self.future
+        except Exception:  # noqa: S110 - the hook's own business
+            pass
+        return self.then(self.future)
+
+    def __await__(self) -> Generator[Any, Any, Reply | None]:
+        return self.wait().__await__()
 
 
 class Exchange:
@@ -272,7 +298,7 @@ class Metrics(Protocol):
 class RateLimitStore(Protocol):
     """Token buckets. A result may be there at once (memory) or come later (Redis)."""
 
-    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | Awaitable[Decision]":
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | asyncio.Future[Decision]":
         """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Raises StoreDown, at once
         or when awaited.
         """

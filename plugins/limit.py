@@ -12,8 +12,9 @@ is marked `degraded` while this worker counts without the store. `mode: shadow` 
 been refused. On a route that has `respond: limits`, nothing is taken: that reply says how things stand.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from functools import lru_cache
+import asyncio
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import Any, ClassVar
 
@@ -24,6 +25,7 @@ from gateway.core.scalars import Id
 from gateway.plugin_api import (
     LIMITS_REPORT,
     Exchange,
+    Later,
     Plugin,
     PluginServices,
     PolicyError,
@@ -120,7 +122,7 @@ class Limit(Plugin):
             "gateway_limit_unknown_plan", "Requests of a plan that is not in plans", route=route.id
         ).inc
 
-    def on_request(self, exchange: Exchange) -> Awaitable[None] | None:
+    def on_request(self, exchange: Exchange) -> Later | None:
         """Take the tokens. Waits only where the store does."""
         if exchange.is_background:
             return None
@@ -148,7 +150,7 @@ class Limit(Plugin):
             self._go_on_without_store(exchange, rule, key)
             return None
         if not isinstance(result, Decision):
-            return self._wait(exchange, rule, key, result)
+            return Later(result, partial(self._take_later, exchange, rule, key))
         self._judge(exchange, rule, result)
         return None
 
@@ -194,9 +196,9 @@ class Limit(Plugin):
                 headers=((b"retry-after", b"1"),),
             )
 
-    async def _wait(self, exchange: Exchange, rule: Rule, key: str, result: Awaitable[Decision]) -> None:
+    def _take_later(self, exchange: Exchange, rule: Rule, key: str, result: "asyncio.Future[Decision]") -> None:
         try:
-            decision = await result
+            decision = result.result()
         except StoreDown:
             self._go_on_without_store(exchange, rule, key)
         else:

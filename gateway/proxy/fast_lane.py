@@ -14,7 +14,7 @@ all there; larger ones stream, and are not plain.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
 from time import monotonic
 from typing import Final
@@ -24,7 +24,7 @@ from gateway.core.errors import GatewayError
 from gateway.core.headers import Headers
 from gateway.core.plain_head import PlainHead, parse_plain_head
 from gateway.core.throughput import LeastThroughput
-from gateway.plugin_api import BodyTransform, Exchange, Reply
+from gateway.plugin_api import Exchange, Later, Reply
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.heads import has_no_body, interim_head, reply_head
@@ -307,20 +307,34 @@ class FastConnection(asyncio.Protocol):
         parts.identify(exchange)
         parts.state.in_flight.inc()
         try:
-            pending = parts.pipeline.enter(exchange)
-            if pending is None:
-                forwarder = exchange.forwarder
-                if forwarder is not None:
-                    self._upstream = forwarder.start(exchange, self._on_outcome)
-                    if self._upstream is not None:
-                        return
-            elif isinstance(pending, Reply):
-                self._answer(exchange, pending)
-                return
+            self._proceed(exchange, parts.pipeline.enter(exchange))
         except Exception as error:
             self._break_off(exchange, error)
-        else:
-            self._go_on(exchange, pending)
+
+    def _proceed(self, exchange: Exchange, pending: Pending) -> None:
+        """Do what the request hooks have left to do, without a task if nothing else is to be waited for."""
+        if pending is None:
+            forwarder = exchange.forwarder
+            if forwarder is not None:
+                self._upstream = forwarder.start(exchange, self._on_outcome)
+                if self._upstream is not None:
+                    return
+        elif isinstance(pending, Reply):
+            self._answer(exchange, pending)
+            return
+        elif isinstance(pending, Later):
+            pending.future.add_done_callback(partial(self._on_waited, exchange, pending))
+            return
+        self._start_task(exchange, partial(self._lane.parts.pipeline.handle, exchange, pending, is_entered=True))
+
+    def _on_waited(self, exchange: Exchange, later: Later, _: "asyncio.Future[object]") -> None:
+        """What a hook waited for is done; the client may have gone meanwhile."""
+        if self._exchange is not exchange:
+            return
+        try:
+            self._proceed(exchange, self._lane.parts.pipeline.resume(exchange, later))
+        except Exception as error:
+            self._break_off(exchange, error)
 
     def _on_outcome(self, outcome: Reply | GatewayError) -> None:
         """From the upstream's connection: how the first attempt ended."""
@@ -329,7 +343,7 @@ class FastConnection(asyncio.Protocol):
         assert exchange is not None
         try:
             if not exchange.forwarder.judge(exchange, outcome):
-                self._go_on(exchange, None)
+                self._start_task(exchange, partial(self._lane.parts.pipeline.handle, exchange, None, is_entered=True))
             elif isinstance(outcome, Reply):
                 self._answer(exchange, outcome)
             else:
@@ -343,17 +357,14 @@ class FastConnection(asyncio.Protocol):
         reply = exchange.reply or reply
         body = reply.body
         if not isinstance(body, bytes) or (transforms and len(body) > INLINE_MAX):
-            self._start_task(exchange, self._send_later(exchange, transforms))
+            self._start_task(exchange, partial(self._lane.parts.pipeline.transform, exchange, transforms))
             return
         if transforms:
             reply = self._lane.parts.pipeline.transform_now(exchange, transforms)
         self._send_whole(exchange, reply)
 
-    def _go_on(self, exchange: Exchange, pending: Pending) -> None:
-        self._start_task(exchange, self._handle_later(exchange, pending))
-
-    def _start_task(self, exchange: Exchange, work: Coroutine[None, None, None]) -> None:
-        self._task = self._lane.parts.loop.create_task(work)
+    def _start_task(self, exchange: Exchange, make_reply: Callable[[], Awaitable[Reply]]) -> None:
+        self._task = self._lane.parts.loop.create_task(self._send_later(exchange, make_reply))
         self._task.add_done_callback(partial(self._on_task_done, exchange))
 
     def _on_task_done(self, exchange: Exchange, task: asyncio.Task[None]) -> None:
@@ -410,17 +421,9 @@ class FastConnection(asyncio.Protocol):
 
     # -- what has to wait: one task an exchange ---------------------------------------------------------------------
 
-    async def _handle_later(self, exchange: Exchange, pending: Pending) -> None:
+    async def _send_later(self, exchange: Exchange, make_reply: Callable[[], Awaitable[Reply]]) -> None:
         try:
-            reply = await self._lane.parts.pipeline.handle(exchange, pending, is_entered=True)
-        except asyncio.CancelledError:
-            self._finish(exchange, "client_gone")
-            raise
-        await self._send(exchange, reply)
-
-    async def _send_later(self, exchange: Exchange, transforms: list[BodyTransform]) -> None:
-        try:
-            reply = await self._lane.parts.pipeline.transform(exchange, transforms)
+            reply = await make_reply()
         except asyncio.CancelledError:
             self._finish(exchange, "client_gone")
             raise

@@ -13,7 +13,7 @@ from gateway.config.snapshot import CompiledRoute, Snapshot, Unwinding
 from gateway.core import errors
 from gateway.core.errors import GatewayError
 from gateway.core.routing import Found, PathNotCanonical, normal_form
-from gateway.plugin_api import BodyTransform, Exchange, Reply
+from gateway.plugin_api import BodyTransform, Exchange, Later, Reply
 from gateway.proxy.error_reply import error_reply
 from gateway.proxy.forward import Forwarder
 from gateway.proxy.request_body import RequestBody
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger("gateway")
 
-Pending = Reply | Awaitable[Reply | None] | None
+Pending = Reply | Later | Awaitable[Reply | None] | None
 ExchangeRecorder = Callable[[Exchange], None]
 
 
@@ -45,7 +45,7 @@ class Pipeline:
     """One for a worker. record: called once with every finished exchange (metrics, access log).
 
     A lane that has a task calls `handle`. One that has none goes through the same steps itself, as long as nothing has
-    to be waited for: `enter`, `leave`, and `handle` with what is left to wait for.
+    to be waited for: `enter`, `resume` once a `Later` is there, `leave`, and `handle` with what else is to be awaited.
     """
 
     __slots__ = ("_current", "_loop", "_record")
@@ -103,6 +103,16 @@ class Pipeline:
         if isinstance(body, RequestBody):
             body.size_max = route.body_max
         return self._run_hooks(exchange)
+
+    def resume(self, exchange: Exchange, later: Later) -> Pending:
+        """Go on with the request hooks now that what one of them waits for is done. Returns what `enter` does."""
+        try:
+            reply = later.then(later.future)
+        except GatewayError as error:
+            return error_reply(error, exchange)
+        except Exception:
+            return self._failed(exchange, "a request hook failed")
+        return reply if reply is not None else self._run_hooks(exchange)
 
     def _run_hooks(self, exchange: Exchange) -> Pending:
         """Run the hooks that have not run yet. `exchange.hooks_run` counts those that were entered."""

@@ -25,10 +25,12 @@ from redis.exceptions import NoScriptError
 
 from gateway.core.local_share import Share
 from gateway.core.rate_limit import Decision, Window, decide
+from gateway.core.store_url import parse_store_url
 from gateway.plugin_api import StoreDown
 from gateway.stores.local import LocalLimits, bucket_name
 from gateway.stores.redis_client import Client, open_client
 from gateway.stores.redis_link import Script
+from gateway.stores.redis_pipe import RedisPipe
 
 DEADLINE_S = 0.05
 # A busy machine is late now and then. A worker that counts alone while the others do not lets too much pass.
@@ -64,7 +66,8 @@ def open_store(
     Raises ValueError, which never shows the URL, for it may hold a password.
     """
     opened = open_client(url, socket_timeout_s=LATE_S)
-    return RedisLimits(opened.client, is_cluster=opened.is_cluster, now_ms=now_ms, local=local, watch=watch)
+    pipe = None if opened.find_server is None else RedisPipe(parse_store_url(url), opened.find_server, LATE_S)
+    return RedisLimits(opened.client, pipe, is_cluster=pipe is None, now_ms=now_ms, local=local, watch=watch)
 
 
 async def run_script(client: Client, script: Script, keys: Sequence[str], arguments: Sequence[str | int]) -> Any:
@@ -134,12 +137,14 @@ class _Turn:
 class RedisLimits:
     """A `RateLimitStore` whose answers come later. Runs on its own only between `start` and `close`.
 
-    local: this worker's shares. watch: called at each new phase, and each time the live workers were counted.
+    pipe: for the checks, which go through the client without one. local: this worker's shares. watch: called at each
+    new phase, and each time the live workers were counted.
     """
 
     def __init__(
         self,
         client: Client,
+        pipe: RedisPipe | None = None,
         *,
         is_cluster: bool = False,
         now_ms: Callable[[], int] | None = None,
@@ -147,6 +152,7 @@ class RedisLimits:
         watch: "Callable[[RedisLimits], None]" = lambda limits: None,
     ) -> None:
         self.client = client
+        self._pipe = pipe
         self.is_cluster = is_cluster
         self.local = LocalLimits(_monotonic_ms) if local is None else local
         self.phase = Phase.UP
@@ -163,7 +169,7 @@ class RedisLimits:
         self._companions: list[asyncio.Task[None]] = []
         self._late_since_s = 0.0
 
-    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision | Awaitable[Decision]:
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | asyncio.Future[Decision]":
         """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Other windows are other
         buckets.
 
@@ -254,6 +260,8 @@ class RedisLimits:
         for companion in self._companions:
             companion.cancel()
         await asyncio.gather(*calls, *self._companions, return_exceptions=True)
+        if self._pipe is not None:
+            await self._pipe.aclose()
         await self.client.aclose()
 
     def __repr__(self) -> str:
@@ -314,7 +322,11 @@ class RedisLimits:
         arguments = (now, not_after if now == "" else "", *[check.text() for check in checks])
         is_taken = False
         try:
-            at_ms, *answers = await run_script(self.client, _TAKE, [check.name for check in checks], arguments)
+            names = [check.name for check in checks]
+            if self._pipe is not None:
+                at_ms, *answers = await self._pipe.run(_TAKE, names, arguments)
+            else:
+                at_ms, *answers = await run_script(self.client, _TAKE, names, arguments)
             is_taken = len(answers) > 0
         finally:
             for check in checks:

@@ -4,7 +4,7 @@ The deadlines and the breaker of a call are its store's own; what is here only k
 nothing is sent twice, and no socket is waited for much longer than a store would wait.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -37,10 +37,17 @@ class Client(Protocol):
 
 @dataclass(frozen=True)
 class Opened:
-    """is_cluster: the keys of one call have to be in one slot."""
+    """find_server: host and port of the server; None for a cluster, where the keys of one call have to be in one
+    slot.
+    """
 
     client: Client
-    is_cluster: bool
+    find_server: Callable[[], Awaitable[tuple[str, int]]] | None = None
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether there are slots."""
+        return self.find_server is None
 
 
 def open_client(url: str, socket_timeout_s: float | None = None) -> Opened:
@@ -60,15 +67,20 @@ def open_client(url: str, socket_timeout_s: float | None = None) -> Opened:
     }
     login: dict[str, Any] = {"username": store.username, "password": store.password}
     if store.kind == "cluster":
-        return Opened(cast(Client, _open_cluster(store, {**login, **options})), is_cluster=True)
+        return Opened(cast(Client, _open_cluster(store, {**login, **options})))
     if store.kind == "sentinel":
         # The login is for Redis itself: sentinels that ask for one of their own are not supported.
         sentinel = Sentinel(list(store.hosts), sentinel_kwargs=dict(options), **options)  # type: ignore[no-untyped-call]
         master = sentinel.master_for(store.master, _Master, db=store.database, **login)
-        return Opened(cast(Client, master), is_cluster=False)
+        sentinels = cast(SentinelConnectionPool, master.connection_pool)
+        return Opened(cast(Client, master), sentinels.get_master_address)
     host, port = store.hosts[0]
+
+    async def find_server() -> tuple[str, int]:
+        return host, port
+
     tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": store.ca_file} if store.is_tls else {}
-    return Opened(cast(Client, Redis(host=host, port=port, db=store.database, **login, **tls, **options)), False)
+    return Opened(cast(Client, Redis(host=host, port=port, db=store.database, **login, **tls, **options)), find_server)
 
 
 class _Master(Redis):

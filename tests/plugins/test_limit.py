@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +37,7 @@ class RecordingStore:
         self.keys: list[tuple[str, tuple[Window, ...], int]] = []
         self._is_down, self._is_late = is_down, is_late
 
-    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> Decision | Awaitable[Decision]:
+    def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | asyncio.Future[Decision]":
         self.keys.append((key, windows, cost))
         if not self._is_late:
             return self._answer()
@@ -240,13 +239,13 @@ async def test_an_answer_that_comes_later_is_the_same() -> None:
     plain_store = MemoryLimits(services.now_ms)
 
     class Later:
-        def take(self, *args: Any) -> Awaitable[Decision]:
+        def take(self, *args: Any) -> "asyncio.Future[Decision]":
             async def answer() -> Decision:
                 decision = plain_store.take(*args)
                 assert isinstance(decision, Decision)
                 return decision
 
-            return answer()
+            return asyncio.ensure_future(answer())
 
     services.limits = Later()
     later = build(Limit, "1/min", services)
