@@ -17,7 +17,7 @@ MARGIN_S = 0.5
 """What a probe, a request and the looking at journals may take on top of the health interval."""
 
 
-async def test_no_read_fails_and_everyone_is_back_within_the_health_interval(tmp_path: Path) -> None:
+async def test_nothing_idempotent_fails_and_everyone_is_back_within_the_health_interval(tmp_path: Path) -> None:
     async with stage(tmp_path, services=4, endpoints=4, clients=64, workers=2) as s:
         await until(lambda: s.load.succeeded > 1000)
         recoveries = [await s.restart([endpoint], 0.5) for endpoint in s.endpoints]
@@ -25,9 +25,9 @@ async def test_no_read_fails_and_everyone_is_back_within_the_health_interval(tmp
         half = [endpoint for index, endpoint in enumerate(s.endpoints) if index % 2]
         killed_s = await s.restart(half, 5.0)
     print(
-        f"\nrolling restart of {len(s.endpoints)} endpoints: {rolled} reads, back after {min(recoveries):.2f} to "
-        f"{max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} reads, all back after "
-        f"{killed_s:.2f} s; failed reads: {len(s.load.failed)}; writes: {s.load.written} done, {s.load.lost} lost, "
+        f"\nrolling restart of {len(s.endpoints)} endpoints: {rolled} idempotent requests, back after "
+        f"{min(recoveries):.2f} to {max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} of them, all back after "
+        f"{killed_s:.2f} s; failed ones: {len(s.load.failed)}; POSTs: {s.load.written} done, {s.load.lost} lost, "
         f"{len(s.sent_twice())} sent twice"
     )
     assert s.load.failed == []

@@ -31,7 +31,7 @@ class Text(Script):
 
 
 ECHO = Text("return {KEYS[1], ARGV[1]}")
-COUNT = Text("return redis.call('INCR', KEYS[1])")
+COUNT = Text("local count = redis.call('INCR', KEYS[1]); redis.call('EXPIRE', KEYS[1], 60); return count")
 FAIL = Text("return redis.error_reply('OOPS it is wrong')")
 
 Maker = Callable[..., RedisPipe]

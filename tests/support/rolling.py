@@ -22,6 +22,8 @@ HEALTHY_AFTER = 2
 RECOVERY_S = HEALTHY_AFTER * EVERY_S * 1.1
 """The health interval: so long after an endpoint is back every worker sends it requests, and a probe takes its time."""
 
+_METHODS = ("GET", "GET", "PUT", "GET", "GET", "DELETE", "GET", "GET", "GET", "POST")
+
 _RULES = f"""
     balance: least_requests
     health: {{path: /health, every: {int(EVERY_S * 1000)}ms, timeout: 2s, healthy_after: {HEALTHY_AFTER}}}
@@ -76,8 +78,9 @@ class EndpointProcess:
 
 @dataclass
 class Load:
-    """What clients saw. failed: the idempotent requests that did not get a 200, and what they got instead. lost: writes
-    that failed, which is no fault where they may have been begun.
+    """What clients saw. succeeded, failed: the idempotent requests (RFC 9110 section 9.2.2) that got a 200, and those
+    that did not, with what they got instead. written, lost: the others, whose failing is no fault where they may have
+    been begun.
     """
 
     succeeded: int = 0
@@ -87,24 +90,24 @@ class Load:
     is_over: bool = False
 
     async def client(self, port: int, number: int, services: int) -> None:
-        """Nine reads and a write, over and over, on a connection that is kept."""
+        """Of each ten requests one is a POST, one a PUT, one a DELETE; all on a connection that is kept."""
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(connected(port))
             for turn in range(10**9):
                 if self.is_over:
                     return
-                await self._exchange(client, "POST" if turn % 10 == 9 else "GET", turn % services, f"{number}-{turn}")
+                await self._exchange(client, _METHODS[turn % 10], turn % services, f"{number}-{turn}")
 
     async def _exchange(self, client: RawClient, method: str, service: int, request_id: str) -> None:
         target = f"/s{service}/x?id={request_id}&wait_ms=10"
-        reply = await client.request(method, target, body=b"x" if method == "POST" else b"")
+        reply = await client.request(method, target, body=b"x" if method in ("POST", "PUT") else b"")
         if method == "POST":
             self.written += reply.status == 200
             self.lost += reply.status != 200
         elif reply.status == 200:
             self.succeeded += 1
         else:
-            self.failed.append(f"{request_id}: {reply.status} {reply.body[:200].decode()}")
+            self.failed.append(f"{method} {request_id}: {reply.status} {reply.body[:200].decode()}")
 
 
 class Stage:
@@ -130,7 +133,7 @@ class Stage:
         return time.monotonic() - started_s
 
     def sent_twice(self) -> list[str]:
-        """The writes that more than one endpoint, or one twice, began."""
+        """The POSTs that more than one endpoint, or one twice, began."""
         counts = Counter(line for endpoint in self.endpoints for line in endpoint.begun())
         return [line for line, count in counts.items() if line.startswith("POST") and count > 1]
 
