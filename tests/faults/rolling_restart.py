@@ -26,8 +26,8 @@ async def test_nothing_idempotent_fails_and_everyone_is_back_within_the_health_i
         killed_s = await s.restart(half, 5.0)
     print(
         f"\nrolling restart of {len(s.endpoints)} endpoints: {rolled} idempotent requests, back after "
-        f"{min(recoveries):.2f} to {max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} of them, all back after "
-        f"{killed_s:.2f} s; failed ones: {len(s.load.failed)}; POSTs: {s.load.written} done, {s.load.lost} lost, "
+        f"{min(recoveries):.2f} to {max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} of them, "
+        f"all back after {killed_s:.2f} s; failed ones: {len(s.load.failed)}; POSTs: {s.load.written} done, {s.load.lost} lost, "
         f"{len(s.sent_twice())} sent twice"
     )
     assert s.load.failed == []
