@@ -24,10 +24,12 @@ async def test_nothing_idempotent_fails_and_everyone_is_back_within_the_health_i
         rolled = s.load.succeeded
         half = [endpoint for index, endpoint in enumerate(s.endpoints) if index % 2]
         killed_s = await s.restart(half, 5.0)
+    load = s.load
     print(
         f"\nrolling restart of {len(s.endpoints)} endpoints: {rolled} idempotent requests, back after "
-        f"{min(recoveries):.2f} to {max(recoveries):.2f} s; kill -9 of {len(half)}: {s.load.succeeded - rolled} of them, "
-        f"all back after {killed_s:.2f} s; failed ones: {len(s.load.failed)}; POSTs: {s.load.written} done, {s.load.lost} lost, "
+        f"{min(recoveries):.2f} to {max(recoveries):.2f} s\n"
+        f"kill -9 of {len(half)}: {load.succeeded - rolled} idempotent requests, all back after {killed_s:.2f} s\n"
+        f"idempotent requests that failed: {len(load.failed)}; POSTs: {load.written} done, {load.lost} lost, "
         f"{len(s.sent_twice())} sent twice"
     )
     assert s.load.failed == []
