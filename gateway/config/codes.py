@@ -91,6 +91,7 @@ _WARNINGS = {
     "unlimited_write": ("Anybody may write, as often as they like.", "give the route auth, or a limit by ip"),
     "limit_above_plan": ("A route allows more than every plan.", "lower the rate, or raise the plan"),
     "timeout_order": ("A time limit is never reached, since another one ends first.", "make total the longest"),
+    "fault_left_on": ("A route fails or waits on purpose.", "take fault out once the trial is over"),
     # What is open that should not be.
     "secret_in_clear": ("A secret stands in the file.", "write ${env:NAME} or ${file:path} in its place"),
     "secret_default": ("A secret has a default, which all readers of the file know.", "take the default out"),

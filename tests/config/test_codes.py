@@ -93,6 +93,7 @@ PROVOKED = {
     "unlimited_write": routes("{id: a, match: {path: /a, methods: [PUT]}, to: crm, auth: none, limit: none}"),
     "limit_above_plan": route("limit: 501/min"),
     "timeout_order": route("timeout: {connect: 30s}"),
+    "fault_left_on": route("fault: {status: 503, percent: 5%}"),
     "secret_in_clear": edited(("${env:KEY}", SECRET)),
     "secret_default": edited(("${env:KEY}", f"${{env:KEY:-{SECRET}}}")),
     "trusts_everybody": edited(("10.0.0.0/8", "0.0.0.0/0")),
