@@ -30,6 +30,9 @@ HOP_BY_HOP: Final = frozenset(
 # gateway, once, and so is what became of the exchange.
 NOT_RETURNED: Final = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id", EXPLAIN_HEADER})
 
+MIRROR_HEADER: Final = b"x-gateway-mirror"
+"""In a copy of a request, with the id of the route that copies; only the gateway says so."""
+
 
 class HeaderBlock:
     """Lines that many messages have in common, none of whose names is repeated; never edited.

@@ -40,3 +40,35 @@ def test_one_in_defaults_is_told_of_each_route_that_has_it() -> None:
 @pytest.mark.parametrize("fault", ["none", "{status: 503, percent: 0%}"])
 def test_one_that_is_off_is_nothing_to_speak_of(fault: str) -> None:
     assert found(with_route(f"fault: {fault}")) == []
+
+
+HR = ("upstreams:\n", 'upstreams:\n  hr: {endpoints: ["http://127.0.0.1:8102"]}\n')
+
+
+def test_an_upstream_without_a_share_is_told() -> None:
+    assert found(edited(("to: crm}", "split: [{to: crm, weight: 1}, {to: hr, weight: 0}]}"), HR)) == [
+        (
+            '13 0: no_share: weight 0: "hr" gets no requests of "crm"; give it a weight, or take it out if it is not '
+            "to come back"
+        )
+    ]
+    assert found(edited(("to: crm}", "to: crm, mirror: {to: hr, percent: 0%}}"), HR)) == [
+        '13 0%: no_share: 0%: nothing of "crm" is copied to "hr"; give it a share, or take mirror out'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("match", "is_told"),
+    [
+        ("/crm/*", True),
+        ("{path: /crm/*, methods: [GET, DELETE]}", True),
+        ("{path: /crm/*, methods: [GET, HEAD]}", False),
+    ],
+)
+def test_copies_of_writes_are_told(match: str, is_told: bool) -> None:
+    text = edited(("match: /crm/*, to: crm}", f"match: {match}, to: crm, mirror: {{to: hr, percent: 5%}}}}"), HR)
+    told = (
+        '13 hr: mirrored_writes: writes to "crm" are copied as well, and "hr" carries them out a second time; '
+        'give "hr" data of its own, or let only a route with methods: [GET, HEAD] have the mirror'
+    )
+    assert found(text) == ([told] if is_told else [])
