@@ -8,6 +8,7 @@ from gateway.config.load import read_table
 from gateway.config.offline import offline_services
 from gateway.config.partial import admit
 from gateway.config.problems import TableInvalid
+from gateway.config.reload import route_meanings
 from gateway.config.shares import SplitPart, percent_text, share_of, split_text
 from gateway.config.snapshot import Snapshot
 from gateway.config.source import from_memory
@@ -110,6 +111,24 @@ def test_a_broken_upstream_takes_along_every_route_that_names_it_anywhere() -> N
         "- {id: c, match: /c, to: crm}\n"
     )
     assert quarantined(text, **{"http://127.0.0.1:2": "ftp://127.0.0.1:2"}) == ["a", "b"]
+
+
+def test_a_change_of_any_of_its_upstreams_changes_what_a_route_means() -> None:
+    """So that `watch` goes by the requests of that route."""
+    text = (
+        "  split: [{to: crm, weight: 9}]\n"
+        "- {id: b, match: /b, to: crm, mirror: {to: crm-v2, percent: 5%}}\n"
+        "- {id: c, match: /c, to: crm-v2}\n"
+    )
+
+    def meanings(head: str) -> dict[str, str]:
+        read_file, find_files = from_memory({"routes.yaml": head + text})
+        return route_meanings(read_table("routes.yaml", environ={}, read_file=read_file, find_files=find_files))
+
+    before = meanings(HEAD)
+    changed = {number: meanings(HEAD.replace(f"127.0.0.1:{number}", "127.0.0.1:9")) for number in (1, 2)}
+    assert {name for name in before if changed[1][name] != before[name]} == {"a", "b"}
+    assert {name for name in before if changed[2][name] != before[name]} == {"b", "c"}
 
 
 def test_gateway_routes_shows_who_gets_what() -> None:

@@ -169,6 +169,7 @@ async def test_what_is_refreshed_or_warmed_in_the_background_goes_where_its_call
         assert (await worker.request("GET", "/a/x", caller)).body == b"new"
         await worker.settle()
         assert sorted(asked) == ["new /a/warm", "new /a/x"]
+        assert [each.request_id for each in worker.records].count("r1.warm") == 1
         asked.clear()
         worker.now_s += 20
         assert (await worker.request("GET", "/a/x", caller)).body == b"new"

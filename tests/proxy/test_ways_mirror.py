@@ -22,6 +22,7 @@ routes:
 - {id: all, match: /all/*, to: real, mirror: {to: trial, percent: 100%}, rewrite: {strip: /all}}
 - {id: none, match: /none, to: real, mirror: {to: trial, percent: 0%}}
 - {id: known, match: /known, auth: test, to: real, mirror: {to: trial, percent: 100%}, cache: {ttl: 60s, scope: tenant}}
+- {id: failing, match: /failing, to: real, mirror: {to: trial, percent: 100%}, fault: {status: 503}}
 - {id: both, match: /both, auth: test, split: [{to: real, weight: 1}], mirror: {to: trial, percent: 100%}}
 """
 
@@ -190,10 +191,21 @@ async def test_what_does_not_go_to_the_upstream_is_not_copied_nor_are_shares_of_
         assert (await r.exchange("GET", "/known", caller)).body == b"real"
         assert (await r.exchange("GET", "/known", caller)).body == b"real"
         assert (await r.exchange("GET", "/none")).body == b"real"
+        assert (await r.exchange("GET", "/failing")).status == 503
         await until(lambda: counted(r, "sent") == 1)
         assert (len(r.origin.requests), len(trial.requests)) == (2, 1)
-        verdicts = [line["verdicts"].get("mirror") for line in await r.gateway.log_lines(4)]
-        assert verdicts == [None, "copied", None, None]
+        verdicts = [line["verdicts"].get("mirror") for line in await r.gateway.log_lines(5)]
+        assert verdicts == [None, "copied", None, None, None]
+
+
+async def test_what_the_gateway_asks_ahead_for_nobody_is_not_copied() -> None:
+    text = TABLE.replace("scope: tenant}}", "scope: tenant, warm: ['/known?ahead']}}")
+    async with running_origin() as trial, rig(text, answer(b"real"), {"TRIAL": trial.url}) as r:
+        await r.exchange("GET", "/known", {"Authorization": f"Bearer {token()}"})
+        verdicts = {line["request_id"][-5:] == ".warm": line["verdicts"] for line in await r.gateway.log_lines(2)}
+        assert (verdicts[False].get("mirror"), verdicts[True].get("mirror")) == ("copied", None)
+        await until(lambda: counted(r, "sent") == 1)
+        assert (len(r.origin.requests), len(trial.requests)) == (2, 1)
 
 
 async def test_a_trial_that_its_breaker_shuts_off_is_asked_nothing() -> None:
