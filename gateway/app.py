@@ -46,7 +46,7 @@ from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
-from gateway.proxy.ways import Ways, upstreams_of
+from gateway.proxy.ways import Ways, upstreams_of, with_shares
 from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
@@ -295,7 +295,7 @@ class ServingGateway:
 
     def upstreams(self) -> list[dict[str, object]]:
         """A row an endpoint, as this worker sees it."""
-        return self._registry.report()
+        return with_shares(self._registry.report(), self.current.snapshot)
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from gateway.config.model import Table
-from gateway.config.snapshot import CompiledRoute
+from gateway.config.shares import percent_text, share_of
+from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.core.headers import MIRROR_HEADER
 from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
 from gateway.proxy.forward import ForwardPolicy
@@ -63,3 +64,16 @@ def upstreams_of(policies: Mapping[str, ForwardPolicy]) -> tuple[Upstream, ...]:
 
 def _legs(policy: ForwardPolicy) -> Iterable[ForwardPolicy]:
     return (policy,) if policy.legs is None else policy.legs.values()
+
+
+def with_shares(report: Iterable[Mapping[str, object]], snapshot: Snapshot) -> list[dict[str, object]]:
+    """The rows, each with `shares`: what the upstream gets of routes that go to several, like `deals: 10%`."""
+    shares: dict[object, list[str]] = {}
+    for route in snapshot.routes:
+        for part in route.split:
+            said = percent_text(share_of(route.split, part.to))
+            shares.setdefault(part.to, []).append(f"{route.info.id}: {said}")
+        if route.mirror is not None:
+            said = percent_text(route.mirror.percent)
+            shares.setdefault(route.mirror.to, []).append(f"{route.info.id}: copies of {said}")
+    return [{**row, "shares": shares.get(row["upstream"], [])} for row in report]

@@ -69,7 +69,8 @@ async def test_the_trial_gets_the_same_request_and_the_client_the_real_reply() -
         assert r.gateway.metric("gateway_upstream_seconds_count", upstream="real") == 1
         assert r.gateway.metric("gateway_upstream_seconds_count", upstream="trial") == 0
         assert r.gateway.metric("gateway_requests_total") == 1
-        assert {row["upstream"] for row in r.gateway.serving.upstreams()} == {"real", "trial"}
+        shares = {row["upstream"]: row["shares"] for row in r.gateway.serving.upstreams()}
+        assert (shares["real"], shares["trial"][:2]) == (["both: 100%"], ["all: copies of 100%", "none: copies of 0%"])
 
 
 async def test_whoever_the_caller_is_the_trial_is_told_as_well() -> None:

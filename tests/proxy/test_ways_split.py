@@ -69,7 +69,10 @@ async def test_each_caller_stays_with_one_version_and_everything_names_it() -> N
             assert metric("gateway_upstream_attempts_total", upstream=version, outcome="ok") == count
             assert metric("gateway_upstream_seconds_count", upstream=version) == count
             assert metric("gateway_split_requests_total", route="live", upstream=version) == count
-        assert {row["upstream"] for row in r.gateway.serving.upstreams()} == {"old", "new"}
+        assert {row["upstream"]: row["shares"] for row in r.gateway.serving.upstreams()} == {
+            "old": ["live: 50%", "kept: 50%", "open: 0%"],
+            "new": ["live: 50%", "kept: 50%", "open: 100%"],
+        }
 
 
 async def test_a_kept_reply_of_one_version_is_not_given_to_callers_of_the_other() -> None:
