@@ -16,7 +16,6 @@ from gateway.config.load import LoadedTable, read_table
 from gateway.config.partial import admit_steps
 from gateway.config.problems import TableInvalid
 from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources, TlsSettings
-from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.source import from_memory
 from gateway.config.tls import server_context
 from gateway.core.client_address import TrustedProxies
@@ -25,7 +24,7 @@ from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
 from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part, undisturbed
 from gateway.observe.access_log import AccessLog
-from gateway.observe.metrics import AttemptCounters, RequestMetrics, WorkerMetrics
+from gateway.observe.metrics import RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
 from gateway.observe.tracing import IdSource
 from gateway.plugin_api import (
@@ -45,14 +44,14 @@ from gateway.proxy.forward import Forwarder, ForwardPolicy
 from gateway.proxy.lane import LaneLimits, LaneParts, LaneState
 from gateway.proxy.outbox import Outbox
 from gateway.proxy.pipeline import Current, Pipeline
-from gateway.proxy.precautions import with_precautions
 from gateway.proxy.slow_readers import SlowReaders
 from gateway.proxy.tls_listener import TlsListener
+from gateway.proxy.ways import Ways, upstreams_of, with_shares
 from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
-from gateway.upstreams.registry import Registry, shape_of
+from gateway.upstreams.registry import Registry
 
 T = TypeVar("T")
 
@@ -162,6 +161,7 @@ class ServingGateway:
         self._request_metrics = RequestMetrics(metrics)
         self._access_log = _open_access_log(settings, metrics)
         self._registry = Registry(loop, random.Random(), metrics)
+        self._ways = Ways(self._registry, self._request_metrics, metrics, loop)
         self._claims = _open_claims(loaded.table.gateway.store)
         kept_bytes = metrics.gauge("gateway_cache_kept_bytes", "Bytes of kept replies in workers' memory.", layer="l1")
         self.kept, self._purges = open_kept_replies(
@@ -295,7 +295,7 @@ class ServingGateway:
 
     def upstreams(self) -> list[dict[str, object]]:
         """A row an endpoint, as this worker sees it."""
-        return self._registry.report()
+        return with_shares(self._registry.report(), self.current.snapshot)
 
     async def _dispatch(self, exchange: Exchange) -> Reply:
         """Run a further exchange (a part of a batch) through the whole pipeline, its body read whole."""
@@ -360,11 +360,10 @@ class ServingGateway:
         policies: dict[str, ForwardPolicy] = {}
         for route in snapshot.routes:
             if route.call is not None:
-                policies[route.info.id] = self._forward_policy(route, snapshot)
+                policies[route.info.id] = self._ways.of(route, snapshot.table)
             yield None
         forwarder.policies = policies
-        upstreams = tuple(dict.fromkeys(policy.upstream for policy in policies.values()))
-        return Generation(snapshot, forwarder, upstreams, lent)
+        return Generation(snapshot, forwarder, upstreams_of(policies), lent)
 
     def _services_for(self, loaded: LoadedTable, lent: Lent) -> Callable[[type[Plugin]], Services]:
         identity = loaded.table.identity.claims()
@@ -386,24 +385,6 @@ class ServingGateway:
             )
 
         return services_for
-
-    def _forward_policy(self, route: CompiledRoute, snapshot: Snapshot) -> ForwardPolicy:
-        name = route.info.upstream or ""
-        retry = route.retry
-        settings = snapshot.table.upstreams[name]
-        attempts = AttemptCounters(name, self._request_metrics)
-        policy = ForwardPolicy(
-            upstream=self._registry.upstream(shape_of(name, settings)),
-            rewrite=route.rewrite,
-            location=route.location,
-            connect_timeout_s=route.connect_timeout_s,
-            idle_timeout_s=route.idle_timeout_s,
-            attempts=retry.attempts if retry is not None else 1,
-            retry_on=frozenset(retry.on) if retry is not None else frozenset(),
-            retry_ratio=retry.budget if retry is not None else 0.0,
-            count_attempt=attempts.count,
-        )
-        return with_precautions(policy, route, settings, self._loop, self._metrics)
 
 
 async def build_gateway(

@@ -261,7 +261,9 @@ class PolicyError(Exception):
 
 @dataclass(frozen=True)
 class RouteInfo:
-    """What a plugin may know of its route. policies: plugin name -> the policy in force (absent: none)."""
+    """What a plugin may know of its route. policies: plugin name -> the policy in force (absent: none). upstream: None
+    where the route answers itself; with a `split`, for plugins before Stage.CACHE, which run before one is chosen.
+    """
 
     id: str
     pattern: str

@@ -86,6 +86,7 @@ class Warming:
 
     def __init__(self, services: PluginServices, seen: Seen) -> None:
         self._services = services
+        self._known: list[WarmSettings] = []
         self._on_return: list[WarmSettings] = []
         self._seen = seen.tenants
         self._hosts = seen.hosts
@@ -95,7 +96,10 @@ class Warming:
         """Whether `see` has anything to do: asked of every request."""
 
     def add(self, settings: WarmSettings, *, is_public: bool) -> None:
-        """What a route wants."""
+        """What a route wants; once for a route, also where it goes to several upstreams."""
+        if any(known is settings for known in self._known):
+            return
+        self._known.append(settings)
         self.is_needed = True
         if not is_public:
             self._on_return.append(settings)

@@ -60,7 +60,7 @@ def test_the_table_has_every_policy_and_marks_the_later_ones() -> None:
 
 @pytest.mark.parametrize("example", examples())
 def test_each_form_of_a_policy_is_good(example: str, tmp_path: Path) -> None:
-    action = "" if example.startswith(("batch:", "redirect:", "respond:")) else "\n  to: crm"
+    action = "" if example.startswith(("batch:", "redirect:", "respond:", "split:")) else "\n  to: crm"
     before = (TOP / "routes.yaml").read_text().split("\nroutes:\n")[0]
     snapshot = check(f"{before}\nroutes:\n- id: shown\n  match: /api/v1/shown/*{action}\n  {example}\n", tmp_path)
     assert [route.info.id for route in snapshot.routes] == ["shown"]

@@ -26,6 +26,7 @@ TESTED_ELSEWHERE = {
     "gateway/observe/line_writer.py": "tests/observe/test_access_log.py",
     # ... it is nothing but what it does on the wire.
     "gateway/upstreams/prober.py": "tests/faults/test_probes.py",
+    "gateway/config/mirroring.py": "tests/proxy/test_ways_mirror.py",
     # ... it is a step of loading a table, which is tested as an operator sees it: by the mistakes in it,
     "gateway/config/checks.py": "tests/config/test_load_mistakes.py",
     "gateway/config/forms.py": "tests/config/test_load_mistakes.py",

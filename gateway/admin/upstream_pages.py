@@ -13,7 +13,8 @@ Reports = Sequence[Sequence[Mapping[str, Any]]]
 def upstream_rows(reports: Reports) -> list[dict[str, object]]:
     """A row an endpoint. state: the one on which all workers agree, or "mixed". workers: how many see it in which
     state. why, since: of the last change that any of them saw. in_rotation: how many send it requests. failures: the
-    longest row of any. The rest is added up.
+    longest row of any. shares: which routes give the upstream a part of their requests, or copies. The rest is added
+    up.
     """
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for report in reports:
@@ -37,4 +38,5 @@ def _row(upstream: str, endpoint: str, seen: Sequence[Mapping[str, Any]]) -> dic
         "failures": max(row["failures"] for row in seen),
         **{name: sum(row[name] for row in seen) for name in _SUMMED},
         "addresses": addresses,
+        "shares": list(last.get("shares", ())),
     }

@@ -23,6 +23,19 @@ def routes_of(root: Node) -> Iterator[tuple[Path, Node]]:
             yield ("routes", index), node
 
 
+def targets_of(node: Node) -> Iterator[tuple[Path, Node]]:
+    """Each name of an upstream in a route, with its path below the route: of `to`, each part of `split`, `mirror`."""
+    if (to := node.value.get("to")) is not None:
+        yield ("to",), to
+    split = node.value.get("split")
+    for index, part in enumerate(split.value if split is not None and isinstance(split.value, list) else ()):
+        if isinstance(part.value, dict) and "to" in part.value:
+            yield ("split", index, "to"), part.value["to"]
+    mirror = node.value.get("mirror")
+    if mirror is not None and isinstance(mirror.value, dict) and "to" in mirror.value:
+        yield ("mirror", "to"), mirror.value["to"]
+
+
 def check_routes(root: Node, translator: Translator, plugins: Sequence[type[Plugin]]) -> None:
     """Each id once, one action a route, and every policy that may not be forgotten."""
     first: dict[str, Node] = {}
@@ -43,29 +56,43 @@ def check_routes(root: Node, translator: Translator, plugins: Sequence[type[Plug
 
 
 def _check_action(path: Path, node: Node, translator: Translator, answering: Sequence[str]) -> None:
-    actions = [name for name in ("to", *answering) if name in node.value]
-    target = node.value.get("to")
-    if target is not None and target.value is None and not target.is_broken:
-        message = '"to" says nothing; write the name of an upstream, like to: crm'
-        translator.add((*path, "to"), "wrong_type", message, at_key=True)
+    actions = [name for name in (*_FORWARDING, *answering) if name in node.value]
+    empty = [name for name in _FORWARDING if name in node.value and node.value[name].value is None]
+    if empty and not node.value[empty[0]].is_broken:
+        message = f'"{empty[0]}" says nothing; write {_FORWARDING[empty[0]]}'
+        translator.add((*path, empty[0]), "wrong_type", message, at_key=True)
     elif len(actions) > 1:
         message = f"a route does one thing, and here are {' and '.join(actions)}"
         translator.add((*path, actions[1]), "too_many_actions", message, at_key=True)
-    elif not actions or (actions[0] != "to" and node.value[actions[0]].value == OFF):
+    elif not actions or (actions[0] not in _FORWARDING and node.value[actions[0]].value == OFF):
         message = f'the route does nothing; write "to" with an upstream, or {either(sorted(answering))}'
         translator.add((*path, *actions), "missing_action", message)
 
 
+_FORWARDING = {
+    "to": "the name of an upstream, like to: crm",
+    "split": "upstreams with their weights, like split: [{to: crm, weight: 90}, {to: crm-v2, weight: 10}]",
+}
+"""What sends a route's requests to upstreams, and how it is written."""
+
+
 def check_targets(root: Node, translator: Translator) -> None:
-    """Every `to` names an upstream. Where the section itself is wrong, that is told, and not of each route again."""
+    """Every `to` names an upstream, and that of a mirror another one. Where the section itself is wrong, that is told,
+    and not of each route again.
+    """
     if _is_unreadable(root, "upstreams"):
         return
     upstreams = _mapping(root, "upstreams")
     for path, node in routes_of(root):
-        name = node.value.get("to")
-        if name is not None and isinstance(name.value, str) and name.value not in upstreams:
-            message = f'there is no upstream "{name.value}"; {suggest(name.value, upstreams)}'
-            translator.add((*path, "to"), "unknown_upstream", message)
+        named: list[object] = []
+        for below, name in targets_of(node):
+            if isinstance(name.value, str) and name.value not in upstreams:
+                message = f'there is no upstream "{name.value}"; {suggest(name.value, upstreams)}'
+                translator.add((*path, *below), "unknown_upstream", message)
+            elif below[0] == "mirror" and name.value in named:
+                message = f'"{name.value}" gets these requests already; copies are for another upstream'
+                translator.add((*path, *below), "mirror_to_itself", message)
+            named.append(name.value)
 
 
 def check_tests(root: Node, translator: Translator, tests: Iterable[tuple[Path, TableTest]]) -> None:
@@ -112,6 +139,14 @@ def warn_without_effect(root: Node, translator: Translator) -> None:
             translator.add(("upstreams", name, "hash_on"), "without_effect", message, at_key=True, severity="warning")
 
 
+def warn_idle_mirror(root: Node, translator: Translator) -> None:
+    """Say of a mirror that has nothing to copy."""
+    for path, node in routes_of(root):
+        if "mirror" in node.value and not _FORWARDING.keys() & node.value.keys():
+            message = "only what goes to an upstream is copied, and this route answers itself; take mirror out"
+            translator.add((*path, "mirror"), "without_effect", message, at_key=True, severity="warning")
+
+
 def warn_empty(root: Node, translator: Translator, policies: Container[str]) -> None:
     """Say of each key of a route or of defaults that has no value: what a default then does is easily misread."""
     paths = [("defaults", name) for name, node in _mapping(root, "defaults").items() if node.value is None]
@@ -120,7 +155,7 @@ def warn_empty(root: Node, translator: Translator, policies: Container[str]) -> 
         empty += [
             (*route, name)
             for name, child in node.value.items()
-            if child.value is None and name not in policies and name not in ("to", "id", "match")
+            if child.value is None and name not in policies and name not in ("to", "split", "id", "match")
         ]
     for path in empty:
         message = f'"{path[-1]}" says nothing; give it a value, or take it out'

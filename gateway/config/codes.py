@@ -53,6 +53,14 @@ _ERRORS = {
     "duplicate_id": ("Two routes have one id.", "give one of them another id"),
     "missing_action": ("A route does nothing.", 'write "to" with an upstream, or a policy that answers'),
     "too_many_actions": ("A route does more than one thing.", "keep one, and make a second route for the other"),
+    "invalid_split": (
+        "The shares of a split cannot be drawn.",
+        "name each upstream once, and give one of them a weight of 1 or more",
+    ),
+    "mirror_to_itself": (
+        "A mirror copies requests for an upstream that gets them already.",
+        "name another upstream, or take mirror out",
+    ),
     "unknown_upstream": ("There is no such upstream.", "correct the name, or define it under upstreams"),
     "unknown_route": ("A test expects a route that there is not.", "correct the id"),
     "unknown_profile": ("There is no such profile in auth.", "correct the name, or define it under auth"),
@@ -91,6 +99,7 @@ _WARNINGS = {
     "unlimited_write": ("Anybody may write, as often as they like.", "give the route auth, or a limit by ip"),
     "limit_above_plan": ("A route allows more than every plan.", "lower the rate, or raise the plan"),
     "timeout_order": ("A time limit is never reached, since another one ends first.", "make total the longest"),
+    "fault_left_on": ("A route fails or waits on purpose.", "take fault out once the trial is over"),
     # What is open that should not be.
     "secret_in_clear": ("A secret stands in the file.", "write ${env:NAME} or ${file:path} in its place"),
     "secret_default": ("A secret has a default, which all readers of the file know.", "take the default out"),
@@ -104,6 +113,11 @@ _INFOS = {
     "limit_by_address": (
         "A limit counts tenants or users where nobody is known, so it counts addresses.",
         "write by: ip",
+    ),
+    "no_share": ("An upstream of a split or a mirror gets nothing.", "give it a share, or take it out"),
+    "mirrored_writes": (
+        "Writes are copied to another upstream, which carries them out as well.",
+        "give that upstream data of its own, or limit match.methods",
     ),
     "any_origin": ("Every web page may read what known callers get.", "list the origins"),
 }

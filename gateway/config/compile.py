@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from gateway.config.describe import describe_config
 from gateway.config.load import LoadedRoute, LoadedTable, read_table
+from gateway.config.mirroring import MirrorTap
 from gateway.config.model import Match, Retry, Rewrite, Route, Timeout
 from gateway.config.offline import offline_services
 from gateway.config.precautions import Hedge
@@ -15,6 +16,7 @@ from gateway.config.problems import TableInvalid
 from gateway.config.rewrite import RewriteInvalid, compile_location, compile_rewrite
 from gateway.config.snapshot import CompiledRoute, PathRewrite, Snapshot, TargetRewrite, Unwinding, Uses
 from gateway.config.source import FindFiles, ReadFile, read_text
+from gateway.config.splitting import SplitChoice, choosing, is_late
 from gateway.config.translate import Path, Translator
 from gateway.config.tree import locate
 from gateway.core import errors
@@ -147,14 +149,32 @@ class _Compiler:
         policies = _in_force({**self._loaded.default_policies, **route.policies})
         methods = frozenset(settings.match.methods) if settings.match.methods is not None else None
         info = RouteInfo(settings.id, settings.match.path, methods, settings.to, policies)
-        defaults = self._loaded.table.defaults
+        if settings.split is None:
+            return self._leg(route, info, [*self._build_all(self._plugins, info, route.path), *self._taps(route, info)])
+        early = self._build_all([each for each in self._plugins if not is_late(each)], info, route.path)
+        choice = SplitChoice(settings.split, info, self._services_for(SplitChoice))
+        taps = self._taps(route, info)
+        legs: list[CompiledRoute] = []
+        known = len(self._problems)
+        for part in settings.split:
+            # What is wrong with one leg is wrong with each, and is told once.
+            if len(self._problems) == known:
+                own = replace(info, upstream=part.to)
+                late = self._build_all([each for each in self._plugins if is_late(each)], own, route.path)
+                legs.append(self._leg(route, own, [*early, choice, *late, *taps]))
+        return choosing(choice, info, legs)
+
+    def _leg(self, route: LoadedRoute, info: RouteInfo, plugins: Sequence[Plugin]) -> CompiledRoute:
+        """The whole of a route, or as much of it as goes to one upstream of a split."""
+        settings, defaults = route.settings, self._loaded.table.defaults
         compiled = self._assemble(
             info,
             route.path,
+            plugins,
             timeout=_inherit(settings.timeout, defaults.timeout),
             body_max=settings.body_max if settings.body_max is not None else defaults.body_max,
         )
-        if settings.to is None:
+        if compiled.call is None:
             return compiled
         rewrite, location = self._rewrite(route)
         return replace(
@@ -165,20 +185,31 @@ class _Compiler:
             hedge=_or_default(settings, "hedge", settings.hedge, defaults.hedge),
             priority=settings.priority or defaults.priority,
             sends_timeout=_inherit(settings.timeout, defaults.timeout).send,
+            split=settings.split or (),
+            mirror=settings.mirror,
         )
+
+    def _taps(self, route: LoadedRoute, info: RouteInfo) -> list[Plugin]:
+        settings = route.settings
+        if settings.mirror is None or (settings.to is None and settings.split is None):
+            return []
+        total_s = _inherit(settings.timeout, self._loaded.table.defaults.timeout).total
+        return [MirrorTap(settings.mirror, info, self._services_for(MirrorTap), self._call, total_s)]
 
     def _quarantined(self, route: LoadedRoute) -> CompiledRoute:
         match = route.settings.match
         methods = frozenset(match.methods) if match.methods is not None else None
         info = RouteInfo(route.settings.id, match.path, methods, None, self._edge_policies())
         defaults = self._loaded.table.defaults
-        refusing = (Quarantine(None, info, self._services_for(Quarantine)),)
-        return self._assemble(info, route.path, timeout=defaults.timeout, body_max=defaults.body_max, more=refusing)
+        plugins = self._build_all(self._plugins, info, route.path)
+        plugins.append(Quarantine(None, info, self._services_for(Quarantine)))
+        return self._assemble(info, route.path, plugins, timeout=defaults.timeout, body_max=defaults.body_max)
 
     def _fallback(self) -> CompiledRoute:
         info = RouteInfo(FALLBACK_ID, "/*", None, None, self._edge_policies())
         defaults = self._loaded.table.defaults
-        return self._assemble(info, ("defaults",), timeout=defaults.timeout, body_max=defaults.body_max)
+        plugins = self._build_all(self._plugins, info, ("defaults",))
+        return self._assemble(info, ("defaults",), plugins, timeout=defaults.timeout, body_max=defaults.body_max)
 
     def _edge_policies(self) -> dict[str, Any]:
         edge = {plugin.name for plugin in self._plugins if plugin.stage is Stage.EDGE}
@@ -188,14 +219,11 @@ class _Compiler:
         self,
         info: RouteInfo,
         path: Path,
+        plugins: Sequence[Plugin],
         *,
         timeout: Timeout,
         body_max: int | None,
-        more: Sequence[Plugin] = (),
     ) -> CompiledRoute:
-        built = [self._build(plugin, info, path) for plugin in self._plugins if plugin.name in info.policies]
-        built += more
-        plugins = [plugin for plugin in built if plugin is not None and plugin.is_in_force]
         call: UpstreamCall | None = None
         if info.upstream is not None:
             call = self._call
@@ -217,6 +245,11 @@ class _Compiler:
             plugins=tuple(plugins),
             uses=self._uses,
         )
+
+    def _build_all(self, plugins: Iterable[type[Plugin]], info: RouteInfo, path: Path) -> list[Plugin]:
+        """Those of them that the route has, and that do something."""
+        built = [self._build(plugin, info, path) for plugin in plugins if plugin.name in info.policies]
+        return [plugin for plugin in built if plugin is not None and plugin.is_in_force]
 
     def _build(self, plugin: type[Plugin], info: RouteInfo, path: Path) -> Plugin | None:
         if plugin.section_name in self._loaded.broken_sections:

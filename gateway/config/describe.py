@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.config.load import LoadedTable
 from gateway.config.model import Defaults, Route, Table
+from gateway.config.shares import percent_text, split_text
 from gateway.config.snapshot import CompiledRoute, Snapshot
 from gateway.config.translate import Path, is_secret
 from gateway.config.tree import Node
@@ -48,10 +49,16 @@ def _row(compiled: CompiledRoute, host: str | None) -> RouteRow:
         methods="any" if info.methods is None else ", ".join(sorted(info.methods)),
         host=host or "any",
         path=info.pattern,
-        action=f"-> {info.upstream}" if info.upstream is not None else " ".join(answering),
+        action=_action(compiled) if compiled.call is not None else " ".join(answering),
         plugins=tuple(plugin.name for plugin in compiled.plugins),
         position=compiled.position,
     )
+
+
+def _action(compiled: CompiledRoute) -> str:
+    mirror = compiled.mirror
+    copies = f"; copies {percent_text(mirror.percent)} to {mirror.to}" if mirror is not None else ""
+    return f"-> {split_text(compiled.split) if compiled.split else compiled.info.upstream}{copies}"
 
 
 def describe_config(loaded: LoadedTable) -> dict[str, Any]:

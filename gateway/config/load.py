@@ -15,6 +15,7 @@ from gateway.config.checks import (
     check_targets,
     check_tests,
     warn_empty,
+    warn_idle_mirror,
     warn_not_in_force,
     warn_unverified,
     warn_without_effect,
@@ -161,6 +162,7 @@ class _Loader:
         warn_not_in_force(self._root, self._translator, self._plugins)
         warn_unverified(self._root, self._translator)
         warn_without_effect(self._root, self._translator)
+        warn_idle_mirror(self._root, self._translator)
         warn_empty(self._root, self._translator, self._by_name)
         return LoadedTable(
             path=path,

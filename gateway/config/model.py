@@ -32,6 +32,7 @@ from gateway.config.forms import (
     listed,
 )
 from gateway.config.precautions import Breaker, Hedge, Overload, Priority
+from gateway.config.shares import Mirror, Split
 from gateway.config.table_test import TableTest
 from gateway.config.upstream_tls import UpstreamTls
 from gateway.config.watch_settings import Watch
@@ -333,6 +334,8 @@ class Route(Settings):
         description="A path, or {path, host, methods, headers, query}."
     )
     to: str | None = Field(None, examples=["crm"], description="The upstream.")
+    split: Split | None = Field(None, description="Several upstreams, each for a share of the callers; instead of to.")
+    mirror: Mirror | None = Field(None, description="Copies of requests for another upstream, as a trial.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")
     retry: RetryOrNone = Field(None, description="Trying again; none: never.")

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from gateway.config.checks import OFF, routes_of
+from gateway.config.checks import OFF, routes_of, targets_of
 from gateway.config.compile import ServicesFor, Step, compile_steps, take_all
 from gateway.config.load import LoadedRoute, LoadedTable
 from gateway.config.model import Match, Route
@@ -119,8 +119,8 @@ def _owners(loaded: LoadedTable) -> Mapping[_Where, Iterable[int]]:
         index = path[1]
         assert isinstance(index, int)
         _own(owners, node, (index,))
-        if "to" in node.value:
-            users.setdefault(("upstreams", str(node.value["to"].value)), []).append(index)
+        for _, target in targets_of(node):
+            users.setdefault(("upstreams", str(target.value)), []).append(index)
         for plugin in loaded.plugins:
             policy = node.value.get(plugin.name, defaults.get(plugin.name))
             if plugin.section_name and policy is not None and policy.value != OFF:

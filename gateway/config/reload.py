@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gateway.config.checks import routes_of
+from gateway.config.checks import routes_of, targets_of
 from gateway.config.compile import no_upstream
 from gateway.config.describe import describe_routes
 from gateway.config.load import LoadedTable, read_table
@@ -116,9 +116,10 @@ def route_meanings(loaded: LoadedTable) -> dict[str, str]:
             for plugin in loaded.plugins
             if plugin.section_name and whole.get(plugin.name, "none") != "none"
         ]
+        targets = [upstreams.get(str(name.plain())) for _, name in targets_of(nodes[route.path])]
         # What is inherited key by key (timeout, retry) hangs on both.
         inherited = [defaults.get("timeout"), defaults.get("retry")]
-        parts = [whole, inherited, upstreams.get(str(own.get("to"))), sections, for_all]
+        parts = [whole, inherited, targets, sections, for_all]
         text = json.dumps(parts, sort_keys=True, default=str)
         meanings[route.settings.id] = hashlib.sha256(text.encode()).hexdigest()
     return meanings

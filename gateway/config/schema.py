@@ -34,6 +34,8 @@ BEYOND: Final = frozenset(
         *(
             "duplicate_id",
             "duplicate_endpoint",
+            "invalid_split",
+            "mirror_to_itself",
             "missing_policy",
             "unknown_upstream",
             "unknown_route",
@@ -78,9 +80,11 @@ def table_schema(plugins: Iterable[type[Plugin]], *, is_included: bool = False) 
             section = schemas[f"section {plugin.section_name}"]
             about = f"What the policy `{plugin.name}` refers to, by name."
             table["properties"][plugin.section_name] = {"description": about, **section}
-    actions = ["to", *(plugin.name for plugin in plugins if plugin.is_answering)]
+    actions = ["to", "split", *(plugin.name for plugin in plugins if plugin.is_answering)]
     route["oneOf"] = [{"required": [action]} for action in actions]
-    route["properties"]["to"] = {**route["properties"]["to"], "anyOf": [{"type": "string"}]}
+    for name in ("to", "split"):
+        kinds = [kind for kind in route["properties"][name]["anyOf"] if kind.get("type") != "null"]
+        route["properties"][name] = {**route["properties"][name], "anyOf": kinds}
     if is_included:
         table["required"] = []
         del table["properties"]["include"]

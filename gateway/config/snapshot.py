@@ -7,6 +7,7 @@ from typing import Any
 from gateway.config.model import Retry, Table
 from gateway.config.precautions import Hedge, Priority
 from gateway.config.problems import Problem
+from gateway.config.shares import Mirror, SplitPart
 from gateway.core.routing import Router
 from gateway.plugin_api import BodyTransform, Exchange, Plugin, Reply, RouteInfo, UpstreamCall
 
@@ -67,7 +68,8 @@ class CompiledRoute:
     `wrap_upstream`; None where a plugin always answers. rewrite: the target for the upstream; None: as it came.
     location: its way back, for a reply's Location. retry, hedge: None is never. sends_timeout: the upstream is
     told what is left of total_timeout_s. Times are seconds, None is no limit; body_max
-    is bytes. position is `file:line:column`. uses: of its snapshot.
+    is bytes. position is `file:line:column`. uses: of its snapshot. split: the upstreams with their shares, else empty;
+    legs: by upstream, the route as it goes on once that is chosen (`splitting.py`). mirror: None is no copies.
     """
 
     info: RouteInfo
@@ -87,6 +89,9 @@ class CompiledRoute:
     hedge: Hedge | None = None
     priority: Priority = "normal"
     sends_timeout: bool = False
+    split: tuple[SplitPart, ...] = ()
+    legs: "Mapping[str, CompiledRoute]" = field(default_factory=dict)
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True, slots=True)

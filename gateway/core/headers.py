@@ -7,6 +7,8 @@ compared as bytes from then on. Lines keep their order and their repetitions (RF
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gateway.core.explain_token import EXPLAIN_HEADER
+
 HeaderLine = tuple[bytes, ...]
 """Name and value. Not typed as a pair: mypyc keeps pairs unboxed, and would make a new tuple at each use of a line."""
 
@@ -24,9 +26,12 @@ HOP_BY_HOP: Final = frozenset(
         b"upgrade",
     }
 )
-# What of a reply's head is not the upstream's to say to the client: framing is the lane's, and the request id is set by
-# the gateway, once.
-NOT_RETURNED: Final = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id"})
+# What of a reply's head is not the upstream's to say to the client: framing is the lane's, the request id is set by the
+# gateway, once, and so is what became of the exchange.
+NOT_RETURNED: Final = HOP_BY_HOP | frozenset({b"content-length", b"x-request-id", EXPLAIN_HEADER})
+
+MIRROR_HEADER: Final = b"x-gateway-mirror"
+"""In a copy of a request, with the id of the route that copies; only the gateway says so."""
 
 
 class HeaderBlock:

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from gateway.core.headers import HOP_BY_HOP, is_field_value, is_token
+from gateway.core.headers import HOP_BY_HOP, MIRROR_HEADER, is_field_value, is_token
 from gateway.core.identity import IDENTITY_HEADERS
 from gateway.core.schema_hints import HEADER_NAME, written
 
-_SET_BY_GATEWAY = IDENTITY_HEADERS | {b"forwarded", b"x-real-ip", b"x-request-id"}
+_SET_BY_GATEWAY = IDENTITY_HEADERS | {b"forwarded", b"x-real-ip", b"x-request-id", MIRROR_HEADER}
 # Framing, and where the request goes.
 _PART_OF_MESSAGE = HOP_BY_HOP | {b"content-length", b"host", b"expect"}
 

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.config.snapshot import CompiledRoute
 from gateway.core.changes import Change, Risk, Side, breaks, neutral, widens
 from gateway.explain.diff_sections import compare_tables
+from gateway.explain.diff_shares import goes_to, of_mirror, of_shares, shares_of
 from gateway.explain.origins import hedge_of, retry_of, size_text, timeouts_of
 from gateway.explain.rehearsal import Rehearsal
 from gateway.explain.witnesses import Witness, witnesses
@@ -147,16 +148,19 @@ def _by_stage(plugin: type[Plugin], old: Side, new: Side) -> Iterator[Change]:
 def _of_upstream(
     old: Rehearsal, new: Rehearsal, before: CompiledRoute, after: CompiledRoute, shown: Iterable[Witness]
 ) -> Iterator[Change]:
-    if before.info.upstream is None or after.info.upstream is None:
-        if before.info.upstream != after.info.upstream:
-            yield breaks(
-                f"{{}} {'answers itself' if after.info.upstream is None else f'goes to {after.info.upstream}'}", rank=1
-            )
+    was, now = shares_of(before), shares_of(after)
+    if not was or not now:
+        if was != now:
+            yield breaks(f"{{}} {f'goes to {goes_to(after)}' if now else 'answers itself'}", rank=1)
         return
-    if before.info.upstream != after.info.upstream:
-        said = f"{{}}: upstream {before.info.upstream} -> {after.info.upstream}"
-        is_same = _endpoints(old, before) == _endpoints(new, after)
-        yield neutral(f"{said}, the same endpoints") if is_same else breaks(said, rank=1)
+    if not before.split and not after.split:
+        if was != now:
+            said = f"{{}}: upstream {before.info.upstream} -> {after.info.upstream}"
+            is_same = _endpoints(old, before) == _endpoints(new, after)
+            yield neutral(f"{said}, the same endpoints") if is_same else breaks(said, rank=1)
+    else:
+        yield from of_shares(was, now)
+    yield from of_mirror(before, after)
     for witness in shown:
         paths = [
             route.rewrite(exchange) if route.rewrite is not None else exchange.target

@@ -7,6 +7,7 @@ from urllib.parse import quote, urlsplit
 
 from gateway.config.forms import METHODS
 from gateway.config.load import LoadedTable
+from gateway.config.shares import own_mirror
 from gateway.config.table_test import Caller
 from gateway.core.headers import is_field_value, is_token
 from gateway.core.request_framing import is_host
@@ -66,7 +67,7 @@ async def explain(rehearsal: Rehearsal, request: Request) -> dict[str, Any]:
     request, version, why (one sentence), outcome (of `explained.describe`, and detail), route {id, position} or None,
     lost [{id, position, why}], caller or None, policies (of `origins.policy_rows`), reports (what plugins say: limit,
     cache), upstream {name, position, endpoints, balance, target, headers, timeouts, retry, hedge,
-    priority} or None.
+    priority, mirror} or None.
     """
     outcome = await rehearsal.run(request)
     loaded, snapshot, route = rehearsal.loaded, rehearsal.snapshot, outcome.route
@@ -111,9 +112,11 @@ def why(rehearsal: Rehearsal, outcome: Outcome) -> str:
 
 def _upstream(loaded: LoadedTable, outcome: Outcome) -> dict[str, Any] | None:
     route = outcome.route
-    if route is None or route.info.upstream is None:
+    chosen = outcome.exchange.route
+    if route is None or chosen is None or chosen.upstream is None:
+        # The route answers itself, or the request did not come as far as the choice of a split.
         return None
-    name = route.info.upstream
+    name = chosen.upstream
     settings = loaded.table.upstreams[name]
     headers = [] if outcome.sent is None else [[key, _shown(loaded, key, value)] for key, value in outcome.sent]
     return {
@@ -127,6 +130,7 @@ def _upstream(loaded: LoadedTable, outcome: Outcome) -> dict[str, Any] | None:
         "retry": retry_of(route.retry),
         "hedge": hedge_of(route),
         "priority": route.priority,
+        "mirror": own_mirror(route.mirror),
     }
 
 

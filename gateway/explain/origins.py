@@ -17,7 +17,7 @@ from gateway.core.scalars import parse_duration, parse_duration_or_none, parse_s
 from gateway.plugin_api import Plugin
 
 BUILT_IN = "built in"
-_OWN = ("rewrite", "body_max", "timeout", "retry", "hedge", "priority")
+_OWN = ("split", "mirror", "rewrite", "body_max", "timeout", "retry", "hedge", "priority")
 
 
 def place_of(loaded: LoadedTable, path: Path) -> Place | None:
@@ -46,7 +46,7 @@ def policy_rows(snapshot: Snapshot, loaded: LoadedTable, route: CompiledRoute) -
         if path is not None and plugin.is_in_force:
             policy = route.info.policies.get(plugin.name)
             rows.append(_plugin_row(snapshot, loaded, path, plugin, policy))
-    if route.info.upstream is not None:
+    if route.call is not None:
         rows += [row for name in _OWN for row in _own_rows(snapshot, loaded, written, route, name)]
     return rows
 
@@ -71,7 +71,7 @@ def _own_rows(
     snapshot: Snapshot, loaded: LoadedTable, written: LoadedRoute, route: CompiledRoute, name: str
 ) -> Iterator[dict[str, Any]]:
     path = _written_at(loaded, written, name)
-    if name in ("rewrite", "body_max"):
+    if name in ("split", "mirror", "rewrite", "body_max"):
         if path is not None:
             yield _own_row(name, _config_at(snapshot, path), _said(loaded, path))
         elif name == "body_max":

@@ -80,6 +80,7 @@ class Rehearsal:
         self.snapshot: Snapshot = admit(
             loaded, lambda plugin: _Services(loaded, plugin, now_s, lambda exchange: self._handle(exchange)), _send
         )
+        self._routes = {route.info.id: route for route in self.snapshot.routes}
 
     async def run(self, request: Request) -> Outcome:
         """One request."""
@@ -103,7 +104,8 @@ class Rehearsal:
         if sent is not None and not summary["code"]:
             summary["status"] = None  # the upstream's affair
         compiled: CompiledRoute = exchange.compiled
-        route = None if compiled is self.snapshot.fallback else compiled
+        # Of a leg of a split: the route that stands in the table.
+        route = None if compiled is self.snapshot.fallback else self._routes.get(compiled.info.id, compiled)
         return Outcome(exchange, summary, plugin_reports(exchange), _detail(exchange), route, sent)
 
     def _exchange(self, request: Request) -> Exchange:

@@ -79,6 +79,8 @@ def _upstream(found: Mapping[str, Any], upstream: Mapping[str, Any]) -> list[str
         f"endpoints: {endpoints}, {upstream['balance']}",
         f"timeouts: {', '.join(f'{name} {value}' for name, value in upstream['timeouts'].items())}; retry: {retry}",
     ]
+    if (mirror := upstream["mirror"]) is not None:
+        lines.append(f"copies: {mirror['percent']} of such requests to {mirror['to']}")
     if upstream["target"] is None:
         return [*lines, "the request does not come this far"]
     sent = [f"  {name}: {value}" for name, value in upstream["headers"]]

@@ -29,6 +29,8 @@ What the gateway counts (plugins add their own through `plugin_api.Metrics`):
 | gateway_cache_evictions_total | route, layer | the worker's memory of replies |
 | gateway_cache_kept_bytes (gauge) | layer | the worker's memory of replies |
 | gateway_cache_invalidations_total, gateway_cache_invalidations_owed_total | route | invalidates |
+| gateway_split_requests_total | route, upstream | split |
+| gateway_mirror_requests_total | route, upstream, result, reason | mirror |
 | gateway_faults_total | route | fault |
 | gateway_auth_failures_total | the plugin's | auth |
 | gateway_access_log_dropped_total | | access log |

@@ -48,6 +48,7 @@ class ForwardPolicy:
     of each attempt, "ok" or a cause; count_retry: with the cause of each repeat. guard: of the upstream, where it has
     a breaker or a limit. priority: an index of `admission.PRIORITIES`. sends_timeout: the upstream is told what is left
     of the deadline. Times are seconds, None is no limit.
+    legs: by upstream, where the route's requests go to more than one. line: a header line for each request, or b"".
     """
 
     upstream: Upstream
@@ -64,6 +65,8 @@ class ForwardPolicy:
     priority: int = NORMAL
     sends_timeout: bool = False
     count_retry: Callable[[str], None] | None = None
+    legs: "Mapping[str, ForwardPolicy] | None" = None
+    line: bytes = b""
 
 
 class Forwarder:
@@ -86,8 +89,7 @@ class Forwarder:
 
         After a `start` whose outcome was not final, goes on where that left off.
         """
-        assert exchange.route is not None
-        policy = self.policies[exchange.route.id]
+        policy = self._policy(exchange)
         upstream = policy.upstream
         tried = [endpoint for endpoint in upstream.endpoints if endpoint.name == exchange.endpoint]
         # What `start` chose and could not send to at once: to choose anew would skip a turn of the balancing.
@@ -127,8 +129,7 @@ class Forwarder:
 
         sink: gets the outcome, which then has to be judged.
         """
-        assert exchange.route is not None
-        policy = self.policies[exchange.route.id]
+        policy = self._policy(exchange)
         if not isinstance(exchange.body, bytes) or b"upgrade" in exchange.headers or policy.hedge is not None:
             return None
         guard = policy.guard
@@ -153,8 +154,7 @@ class Forwarder:
 
     def judge(self, exchange: Exchange, outcome: Reply | GatewayError) -> bool:
         """Whether an attempt's outcome is the exchange's. False: another attempt may be made, and is counted on."""
-        assert exchange.route is not None
-        policy = self.policies[exchange.route.id]
+        policy = self._policy(exchange)
         exchange.upstream_s = monotonic() - exchange.upstream_started_s
         if isinstance(outcome, Reply):
             if outcome.status < 500:
@@ -202,9 +202,15 @@ class Forwarder:
     def abandon(self, exchange: Exchange) -> None:
         """The attempt under way was given up, for its client has gone. Harmless where none is."""
         if exchange.attempt is not None and exchange.route is not None:
-            guard = self.policies[exchange.route.id].guard
+            guard = self._policy(exchange).guard
             if guard is not None:
                 leave(exchange, guard, UNKNOWN)
+
+    def _policy(self, exchange: Exchange) -> ForwardPolicy:
+        route = exchange.route
+        assert route is not None
+        policy = self.policies[route.id]
+        return policy if policy.legs is None else policy.legs[route.upstream or ""]
 
     def _repeat(self, exchange: Exchange, policy: ForwardPolicy, cause: str, outcome: Reply | GatewayError) -> bool:
         """Make ready for another attempt, if there is time, room and budget for it."""
@@ -276,6 +282,8 @@ class Forwarder:
         if policy.sends_timeout and exchange.deadline_s is not None:
             left = b"x-request-timeout-ms: %d" % max(1, int(1000.0 * (exchange.deadline_s - monotonic())))
             framing = framing + b"\r\n" + left if framing else left
+        if policy.line:
+            framing = framing + b"\r\n" + policy.line if framing else policy.line
         target = policy.rewrite(exchange) if policy.rewrite is not None else exchange.target
         data = request_head(exchange, target, endpoint.name, framing=framing, upgrade=upgrade)
         connection.start(

@@ -10,7 +10,7 @@ from itertools import product
 from typing import Final
 
 from gateway.core.explain_token import EXPLAIN_HEADER
-from gateway.core.headers import HOP_BY_HOP, HeaderLine, Headers, connection_options
+from gateway.core.headers import HOP_BY_HOP, MIRROR_HEADER, HeaderLine, Headers, connection_options
 from gateway.core.identity import IDENTITY_HEADERS
 from gateway.core.memo import Memo
 from gateway.core.milliseconds import milliseconds
@@ -40,7 +40,7 @@ _SET_BY_GATEWAY: Final = frozenset(
 )
 _NOT_FORWARDED: Final = _underscore_twins(
     HOP_BY_HOP
-    | {b"host", b"content-length", b"expect", b"traceparent", b"forwarded", EXPLAIN_HEADER}
+    | {b"host", b"content-length", b"expect", b"traceparent", b"forwarded", EXPLAIN_HEADER, MIRROR_HEADER}
     | IDENTITY_HEADERS
     | _SET_BY_GATEWAY
 )

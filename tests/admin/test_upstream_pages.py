@@ -23,6 +23,7 @@ def test_workers_that_agree() -> None:
         "failures": 4,
         **dict.fromkeys(("in_rotation", "in_flight", "open", "idle", "waiting", "ejections"), 2),
         "addresses": [],
+        "shares": [],
     }
 
 
@@ -36,6 +37,11 @@ def test_workers_that_do_not_and_the_last_change_that_one_of_them_saw() -> None:
     assert (row["state"], row["workers"], row["in_rotation"]) == ("mixed", {"ejected": 1, "up": 1}, 1)
     assert (row["why"], row["since"]) == ("3 requests failed", "1970-01-01T00:01:00+00:00")
     assert (row["weight"], row["addresses"]) == (0.5, ["192.0.2.1", "192.0.2.2"])
+
+
+def test_who_gets_a_part_of_a_route_is_shown() -> None:
+    (row,) = upstream_rows([[seen("a:1", shares=["deals: 10%"])], [seen("a:1", shares=["deals: 10%"])]])
+    assert row["shares"] == ["deals: 10%"]
 
 
 def test_no_worker_no_row() -> None:

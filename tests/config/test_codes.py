@@ -24,6 +24,7 @@ def profile(text: str) -> str:
 
 
 CRM = '{endpoints: ["http://127.0.0.1:8101"]}'
+HR = ("upstreams:\n", f"upstreams:\n  hr: {CRM}\n")
 PROVOKED = {
     "not_yaml": "version: 1\n\troutes: []\n",
     "unknown_tag": edited(("version: 1", "version: !!int 1")),
@@ -54,6 +55,8 @@ PROVOKED = {
     "duplicate_id": routes("{id: crm, match: /a, to: crm}", "{id: crm, match: /b, to: crm}"),
     "missing_action": edited((", to: crm", "")),
     "too_many_actions": route("respond: {status: 200}"),
+    "invalid_split": edited(("to: crm}", "split: [{to: crm, weight: 0}]}")),
+    "mirror_to_itself": route("mirror: {to: crm, percent: 5%}"),
     "unknown_upstream": edited(("to: crm", "to: cmr")),
     "unknown_route": edited(("route: crm", "route: cmr")),
     "unknown_profile": route("auth: mian"),
@@ -93,6 +96,7 @@ PROVOKED = {
     "unlimited_write": routes("{id: a, match: {path: /a, methods: [PUT]}, to: crm, auth: none, limit: none}"),
     "limit_above_plan": route("limit: 501/min"),
     "timeout_order": route("timeout: {connect: 30s}"),
+    "fault_left_on": route("fault: {status: 503, percent: 5%}"),
     "secret_in_clear": edited(("${env:KEY}", SECRET)),
     "secret_default": edited(("${env:KEY}", f"${{env:KEY:-{SECRET}}}")),
     "trusts_everybody": edited(("10.0.0.0/8", "0.0.0.0/0")),
@@ -101,6 +105,8 @@ PROVOKED = {
     "untested_route": edited(("routes:\n", "routes:\n- {id: b, match: /b, to: crm}\n")),
     "no_tests": edited(("tests:\n- {get: /crm/contacts, expect: {route: crm}}\n", "")),
     "limit_by_address": route("auth: none"),
+    "no_share": edited(("to: crm}", "split: [{to: crm, weight: 1}, {to: hr, weight: 0}]}"), HR),
+    "mirrored_writes": edited(("to: crm}", "to: crm, mirror: {to: hr, percent: 5%}}"), HR),
     "any_origin": route('cors: ["*"]'),
 }
 FILES = {"other.yaml": "include: more.yaml\n"}

@@ -32,7 +32,9 @@ STORE_HINT = (
 )
 STRIP_HINT = "write what it begins with, or rewrite: none"
 TIE_HINT = "tell them apart by path, host, methods, headers or query"
-ROUTE_KEYS = "auth, body_max, hedge, id, keep, mark, match, priority, respond, retry, rewrite, stamp, timeout, to"
+ROUTE_KEYS = (
+    "auth, body_max, hedge, id, keep, mark, match, mirror, priority, respond, retry, rewrite, split, stamp, timeout, to"
+)
 TABLE_KEYS = "auth, defaults, gateway, identity, include, plugins, routes, tests, upstreams, version"
 
 MISTAKES = {

@@ -40,7 +40,7 @@ VALUES = [*SCALARS, *LISTS, {}, {"x": 1}, {"path": "/a"}]
 KEYS = [
     *("x", "", "path", "to", "id", "json", "text", "status", "limits", "rate", "plan", "concurrent", "respond"),
     *("batch", "secret", "jwks", "jwt", "api_key", "strip", "prefix", "ttl", "override", "get", "put", "expect"),
-    *("tags", "weight"),
+    *("tags", "weight", "split", "mirror", "percent"),
 ]
 EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "120"))
 TEXTS = st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="$"), max_size=5)

@@ -54,6 +54,7 @@ WHOLE: dict[str, Any] = {
             "breaker": {"error_rate": "50%", "window": "10s", "min": 20, "open": "10s"},
             "pool": {"max": 256, "idle": "60s"},
         },
+        "spare": {"endpoints": ["http://h:2"]},
         "far": {"endpoints": ["https://h:1"], "tls": {"server_name": "crm.internal", "verify": True}},
     },
     "routes": [
@@ -106,6 +107,13 @@ WHOLE: dict[str, Any] = {
             "rewrite": {"path": "/d"},
         },
         {"id": "keyed", "match": "/k", "to": "crm", "idempotency": "optional", "cache": "none", "auth": "jobs"},
+        {
+            "id": "shared",
+            "match": "/shared/*",
+            "split": [{"to": "crm", "weight": 90}, {"to": "far", "weight": 10}],
+            "mirror": {"to": "spare", "percent": "5%"},
+            "cache": {"ttl": "1m", "scope": "tenant"},
+        },
         {"id": "batch", "match": "/batch", "batch": {"max": 20, "parallel": 8, "deadline": "10s"}},
         {"id": "old", "match": "/old/*", "redirect": "/new/"},
         {"id": "moved", "match": "/moved", "redirect": {"to": "https://h.example/", "status": 301}},

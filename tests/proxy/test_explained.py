@@ -7,6 +7,7 @@ import pytest
 
 from gateway.core.explain_token import make_explain_token
 from tests.support.gateway import rig, token
+from tests.support.origin import raw
 
 KEY = "an-explain-key-of-this-test"
 TABLE = """
@@ -94,3 +95,41 @@ async def test_two_lines_of_it_are_none() -> None:
             f"GET /one HTTP/1.1\r\nHost: a\r\nX-Gateway-Explain: {value}\r\nX-Gateway-Explain: {value}\r\n\r\n".encode()
         )
         assert (reply.status, reply.get("x-gateway-explain")) == (200, None)
+
+
+FORGED = b"X-Gateway-Explain: {}\r\nX-Other: kept\r\n"
+FORGERIES = {
+    "plain": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + FORGED + b"\r\nok",
+    "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + FORGED + b"\r\n2\r\nok\r\n0\r\n\r\n",
+    "interim": b"HTTP/1.1 103 Early\r\n"
+    + FORGED
+    + b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+    + FORGED
+    + b"\r\nok",
+    "error": b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n" + FORGED.lower() + b"\r\nok",
+    "trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX-Other: kept\r\n\r\n2\r\nok\r\n0\r\n"
+    + FORGED
+    + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("lane", ["fast", "aiohttp"])
+@pytest.mark.parametrize("forgery", FORGERIES)
+async def test_an_upstream_cannot_speak_in_the_gateways_name(lane: str, forgery: str) -> None:
+    async with rig(ON, raw(FORGERIES[forgery]), lane=lane) as r:
+        caller = {"Authorization": f"Bearer {token()}", "TE": "trailers"}
+        r.client.send(
+            f"GET /a/x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {token()}\r\nTE: trailers\r\n\r\n".encode()
+        )
+        head = await r.client.read_head()
+        while head.status < 200:
+            assert (head.get("x-other"), head.get("x-gateway-explain")) == ("kept", None)
+            head = await r.client.read_head()
+        assert (head.get("x-other"), head.get("x-gateway-explain")) == ("kept", None)
+        rest = b"" if head.get("content-length") else await r.client.reader.readuntil(b"\r\n\r\n")
+        assert b"explain" not in rest.lower()
+        if not rest:
+            await r.client.reader.readexactly(2)
+        asked = await r.exchange("GET", "/a/y", {**caller, "X-Gateway-Explain": signed("/a/y")})
+        (said,) = asked.get_all("x-gateway-explain")
+        assert json.loads(said)["route"] == "all"

@@ -5,7 +5,7 @@ The policies are those of the contract, looked at by their keys; what a plugin f
 
 from gateway.config.lint.view import Lint, LintedRoute
 
-_WRITES = ("POST", "PUT", "PATCH", "DELETE")
+WRITES = ("POST", "PUT", "PATCH", "DELETE")
 _KEYED = ("POST", "PATCH")
 _SENT_NOTHING = frozenset({"connect", "reset"})
 _UNITS = {1_000: "s", 60_000: "min", 3_600_000: "h", 86_400_000: "d"}
@@ -71,7 +71,7 @@ def _lint_limit(lint: Lint, route: LintedRoute) -> None:
     if route.has_auth:
         return
     if limit is None:
-        if route.compiled.call is not None and route.names_any(_WRITES):
+        if route.compiled.call is not None and route.names_any(WRITES):
             lint.add(
                 (*route.path, "id"),
                 "unlimited_write",

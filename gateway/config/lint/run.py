@@ -9,6 +9,7 @@ from gateway.config.compile import compile_loaded
 from gateway.config.lint.exposure import lint_exposure
 from gateway.config.lint.policies import lint_policies
 from gateway.config.lint.routing import lint_routing, lint_tests
+from gateway.config.lint.trials import lint_trials
 from gateway.config.lint.unused import lint_unused
 from gateway.config.lint.view import Lint
 from gateway.config.load import LoadedTable, read_table
@@ -17,7 +18,7 @@ from gateway.config.snapshot import Snapshot
 from gateway.config.source import FindFiles, ReadFile, read_text
 from gateway.plugin_api import Plugin
 
-_FAMILIES = (lint_routing, lint_policies, lint_unused, lint_exposure, lint_tests)
+_FAMILIES = (lint_routing, lint_policies, lint_unused, lint_exposure, lint_trials, lint_tests)
 
 
 RunTests = Callable[[LoadedTable], Sequence[Problem]]
