@@ -207,6 +207,7 @@ def tables() -> list[LoadedTable]:
     return [product_table(), load(MORE, {"JWT_SECRET": SECRET})]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [0, 1], ids=["routes.yaml", "every scope and layer"])
 # Building two workers of the product's table takes longer than a hundred steps of a play; so few plays, and long ones.
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
