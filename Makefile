@@ -1,14 +1,16 @@
 # Everything a newcomer needs: `make demo` and `make test` set up .venv themselves.
 PYTHON ?= python3
 BIN := .venv/bin
+IN_TWO := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test check format bench dashboard soak faults fuzz outages reference-lane differential judge clean rolling reloads neighbours services-bench
 
 demo: .venv/.demo
 	$(BIN)/python -m gateway demo
 
+# Two processes, each with its own servers; a file's tests stay together, for they share them. `pytest` alone is one.
 test: .venv/.check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(IN_TWO)
 
 check: .venv/.check
 	$(BIN)/ruff format --check .
@@ -47,7 +49,7 @@ outages: .venv/.check
 
 # The whole suite once more, every gateway without the fast lane.
 reference-lane: .venv/.check
-	GATEWAY_LANE=aiohttp $(BIN)/python -m pytest
+	GATEWAY_LANE=aiohttp $(BIN)/python -m pytest $(IN_TWO)
 
 rolling: .venv/.check
 	$(BIN)/python -m pytest -s tests/faults/rolling_restart.py

@@ -40,6 +40,9 @@ LATE_S = 1.0
 CALLS_AT_ONCE = 4
 # A larger call would hold up the server, and so all others.
 CHECKS_AT_ONCE = 250
+# Of one worker to a cluster, where each slot is a call of its own and takes a connection: well below the 100 that the
+# client has for a node, past which it refuses what is next, be it a check or the heartbeat.
+SLOTS_AT_ONCE = 64
 # After that the call shall take nothing, for its reply might not be heard: well before LATE_S is over.
 _TOO_LATE_MS = 700
 # What this worker knows of the server's clock holds for so long.
@@ -168,6 +171,7 @@ class RedisLimits:
         self._clocks: dict[int, tuple[int, int]] = {}
         self._companions: list[asyncio.Task[None]] = []
         self._late_since_s = 0.0
+        self._slots = asyncio.Semaphore(SLOTS_AT_ONCE)
 
     def take(self, key: str, windows: tuple[Window, ...], cost: int = 1) -> "Decision | asyncio.Future[Decision]":
         """Take `cost` tokens from every window of the key, or from none; cost 0 looks only. Other windows are other
@@ -202,7 +206,7 @@ class RedisLimits:
                 by_slot.setdefault(key_slot(check.name.encode()), []).append(check)
             # All of them end, so that no answer is lost to another's failure.
             results = await asyncio.gather(
-                *(self._call(group, slot) for slot, group in by_slot.items()), return_exceptions=True
+                *(self._call_slot(group, slot) for slot, group in by_slot.items()), return_exceptions=True
             )
             for result in results:
                 if isinstance(result, BaseException):
@@ -305,6 +309,10 @@ class RedisLimits:
             self.go_down(reason)
         elif self.phase is Phase.UP:
             self.local.begin_outage(is_brief=True)
+
+    async def _call_slot(self, checks: Sequence[Check], slot: int) -> None:
+        async with self._slots:
+            await self._call(checks, slot)
 
     async def _call(self, checks: Sequence[Check], server: int) -> None:
         local = self.local

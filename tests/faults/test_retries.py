@@ -170,5 +170,5 @@ async def test_all_attempts_together_have_the_routes_time() -> None:
     async with rig(table, slow) as r:
         started_s = loop.time()
         assert (await r.exchange("GET", "/")).status in (503, 504)
-        assert loop.time() - started_s < 0.5
+        assert loop.time() - started_s < 1.0, "ten of them take longer"
         assert len(r.origin.requests) <= 3

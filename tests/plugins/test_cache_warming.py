@@ -1,6 +1,7 @@
 """Hazard: what is asked for ahead costs clients their limits, crowds them out, or never ends."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -39,6 +40,12 @@ class Services(LentServices):
     @property
     def targets(self) -> list[str]:
         return [exchange.target for exchange in self.asked]
+
+
+@pytest.fixture(autouse=True)
+def _loop_is_never_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else this machine does: a loop that is late rests, and the test would not find what it waits for."""
+    monkeypatch.setattr(cache_warming, "LATE_S", math.inf)
 
 
 @pytest.fixture

@@ -207,9 +207,11 @@ def tables() -> list[LoadedTable]:
     return [product_table(), load(MORE, {"JWT_SECRET": SECRET})]
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("number", [0, 1], ids=["routes.yaml", "every scope and layer"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(steps=st.lists(step, min_size=1, max_size=25))
+# Building two workers of the product's table takes longer than a hundred steps of a play; so few plays, and long ones.
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
+@given(steps=st.lists(step, min_size=12, max_size=48))
 def test_no_reply_has_a_byte_of_another_tenant(
     tables: list[LoadedTable], number: int, steps: list[dict[str, Any]]
 ) -> None:

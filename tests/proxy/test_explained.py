@@ -67,6 +67,7 @@ async def test_a_refusal_is_explained_as_far_as_it_came() -> None:
 @pytest.mark.parametrize(
     "value",
     ["", "1", signed("/other"), signed("/one", "POST"), signed("/one", key="k" * 20), f"{signed('/one')}0"],
+    ids=["empty", "no signature", "other path", "other method", "other key", "longer"],
 )
 async def test_without_a_valid_signature_it_looks_as_if_it_were_off(value: str) -> None:
     async with rig(ON) as on, rig(OFF) as off:

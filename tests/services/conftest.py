@@ -3,6 +3,7 @@
 A test takes tenants of its own (`tenant`, `other`), so no test sees the rows of another and none has to clean up.
 """
 
+import asyncio
 import os
 import tempfile
 import uuid
@@ -10,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
@@ -40,7 +42,16 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     """A PostgreSQL for the whole run: the embedded one, or of the programs in TEST_POSTGRES_BIN."""
     programs = os.environ.get("TEST_POSTGRES_BIN")
     with OwnPostgres(Path(programs)) if programs else EmbeddedPostgres() as server:
+        asyncio.run(_spare_the_disk(server))
         yield server
+
+
+async def _spare_the_disk(server: EmbeddedPostgres) -> None:
+    """What is written need not outlive this machine: a crash of a process loses nothing even so."""
+    connection = await asyncpg.connect(server.url("postgres"))
+    await connection.execute("alter system set fsync = off")
+    await connection.execute("select pg_reload_conf()")
+    await connection.close()
 
 
 @pytest.fixture(scope="session")

@@ -159,8 +159,8 @@ async def test_a_send_whose_worker_is_gone_goes_on_elsewhere_and_repeats_nothing
     killed = tuple(work.worker._running)
     for task in killed:
         task.cancel()  # as if the process had been killed: nothing is written down any more
+    may_go_on.set()  # only now, so nothing of it is sent any more either; its farewell is answered
     await asyncio.gather(*killed, return_exceptions=True)
-    may_go_on.set()
     jobs: Any = Job.__table__
     past = datetime.now(UTC) - timedelta(seconds=1)
     await work.worker._execute(update(jobs).where(jobs.c.id == launched["job_id"]).values(lease_until=past))
@@ -267,13 +267,14 @@ async def test_what_cannot_be_sent_is_not_launched(work: Work, change: dict[str,
 async def test_what_has_started_keeps_its_audience_and_is_not_deleted(work: Work) -> None:
     campaign = await work.campaign("asha")
     path = f"/marketing/campaigns/{campaign['id']}"
-    work.worker._slots = asyncio.Semaphore(0)  # nothing is sent
+    work.worker._slots = slots = asyncio.Semaphore(0)  # nothing is sent
     await work.post(f"campaigns/{campaign['id']}/launch")
     reply = await work.client.patch(path, json={"template_id": None})
     assert (reply.status, (await reply.json())["code"]) == (409, "started")
     reply = await work.client.delete(path)
     assert (reply.status, (await reply.json())["code"]) == (409, "running")
     await work.post(f"campaigns/{campaign['id']}/pause")  # or another test's worker would find it
+    slots.release()  # the end waits for the job
 
 
 async def test_a_dynamic_audience_is_who_fits_when_it_is_sent(work: Work) -> None:

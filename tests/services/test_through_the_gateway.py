@@ -124,7 +124,7 @@ async def body_for(path: Operation, through: Any, collection: str) -> dict[str, 
     return {"json": {}} if has_body or (path.action is not None and path.action.body is not None) else {}
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 async def test_every_operation_is_reached_and_nothing_kept_outlives_a_write(
     service: Service, behind: Client, through: Any, start_service: StartService, tenant: str
 ) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from redis.crc import key_slot
 from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import StoreDown
 from gateway.stores import redis as redis_store
-from gateway.stores.redis import RedisLimits, open_store
+from gateway.stores.redis import Phase, RedisLimits, open_store
 from tests.stores.redis_cluster import RedisClusterServers
 from tests.stores.redis_server import RedisServer, free_port
 
@@ -140,6 +141,22 @@ async def test_on_a_cluster_checks_go_by_slot(shared_cluster: RedisClusterServer
     store = opened(shared_cluster.url)
     decisions = await asyncio.gather(*(store.take(name, FREE) for name in names * 61))
     assert sum(decision.is_allowed for decision in decisions) == 40 * 60
+
+
+async def test_a_cluster_is_asked_of_any_number_of_tenants_at_once(
+    shared_cluster: RedisClusterServers, key: str, opened: Opener
+) -> None:
+    """A slot is a call, and a call is a connection: of those the client has 100 for a node."""
+    store = opened(shared_cluster.url)
+    node = shared_cluster.nodes[0]
+    names = (f"{key}:{number}" for number in itertools.count())
+    of_one_node = [
+        name for name in itertools.islice(names, 1_000) if shared_cluster.node_of(key_slot(name.encode())) is node
+    ]
+    assert len(of_one_node) > 200
+    decisions = await asyncio.gather(*(store.take(name, FREE) for name in of_one_node))
+    assert all(decision.is_allowed for decision in decisions)
+    assert store.phase is Phase.UP
 
 
 async def test_a_cluster_of_one_node_is_a_cluster(tmp_path: Path, opened: Opener) -> None:

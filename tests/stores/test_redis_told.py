@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from redis.asyncio import Redis
+from redis.crc import key_slot
 
 from gateway.core.rate_limit import Window
 from gateway.stores import redis as redis_store
@@ -66,6 +67,21 @@ async def test_who_comes_later_looks_through_what_there_is(shared_url: str, key:
     late = hearing(shared_url)
     await hears_all(late)
     assert {known(late, f"{key}:{number}") for number in range(250)} == {1}
+
+
+async def test_a_look_through_a_node_of_many_buckets_leaves_room_for_others(
+    shared_cluster: RedisClusterServers, key: str, hearing: Opener
+) -> None:
+    """Keys are told node by node, each is in a slot of its own, and the client has 100 connections for a node."""
+    taker = hearing(shared_cluster.url)
+    node = shared_cluster.nodes[0]
+    names = [f"{key}:{number}" for number in range(1_000)]
+    of_one_node = [name for name in names if shared_cluster.node_of(key_slot(name.encode())) is node]
+    await asyncio.gather(*(taker.take(name, DAY) for name in of_one_node))
+    late = hearing(shared_cluster.url)
+    await hears_all(late)
+    assert taker.phase is late.phase is Phase.UP
+    assert {known(late, name) for name in of_one_node} == {1}
 
 
 async def test_when_the_server_goes_all_was_heard_until_then(own_redis: RedisServer, key: str, hearing: Opener) -> None:
