@@ -334,7 +334,11 @@ class Route(Settings):
         description="A path, or {path, host, methods, headers, query}."
     )
     to: str | None = Field(None, examples=["crm"], description="The upstream.")
-    split: Split | None = Field(None, description="Several upstreams, each for a share of the callers; instead of to.")
+    split: Split | None = Field(
+        None,
+        examples=[[{"to": "crm", "weight": 90}, {"to": "crm-v2", "weight": 10}]],
+        description="Several upstreams, each for a share of the callers; instead of to.",
+    )
     mirror: Mirror | None = Field(None, description="Copies of requests for another upstream, as a trial.")
     rewrite: RewriteOrNone = Field(None, description="The path for the upstream; none: as it came.")
     timeout: Timeout | None = Field(None, description="How long the upstream may take.")

@@ -11,13 +11,14 @@ from gateway.config.load import LoadedRoute, LoadedTable
 from gateway.config.model import Retry
 from gateway.config.problems import Place
 from gateway.config.snapshot import CompiledRoute, Snapshot
+from gateway.config.splitting import is_late
 from gateway.config.translate import Path
 from gateway.config.tree import Node, locate
 from gateway.core.scalars import parse_duration, parse_duration_or_none, parse_size
 from gateway.plugin_api import Plugin
 
 BUILT_IN = "built in"
-_OWN = ("split", "mirror", "rewrite", "body_max", "timeout", "retry", "hedge", "priority")
+_OWN = ("rewrite", "body_max", "timeout", "retry", "hedge", "priority", "mirror")
 
 
 def place_of(loaded: LoadedTable, path: Path) -> Place | None:
@@ -41,11 +42,16 @@ def policy_rows(snapshot: Snapshot, loaded: LoadedTable, route: CompiledRoute) -
     index = next(number for number, each in enumerate(snapshot.routes) if each is route)
     written = loaded.routes[index]
     rows = []
+    split = list(_own_rows(snapshot, loaded, written, route, "split"))
     for plugin in sorted(loaded.plugins, key=lambda each: (each.stage, each.name)):
+        if is_late(plugin):
+            rows += split
+            split = []
         path = _written_at(loaded, written, plugin.name)
         if path is not None and plugin.is_in_force:
             policy = route.info.policies.get(plugin.name)
             rows.append(_plugin_row(snapshot, loaded, path, plugin, policy))
+    rows += split
     if route.call is not None:
         rows += [row for name in _OWN for row in _own_rows(snapshot, loaded, written, route, name)]
     return rows
