@@ -26,6 +26,7 @@ from redis.exceptions import NoScriptError
 from gateway.core.local_share import Share
 from gateway.core.rate_limit import Decision, Window, decide
 from gateway.plugin_api import StoreDown
+from gateway.stores.ending import end
 from gateway.stores.local import LocalLimits, bucket_name
 from gateway.stores.redis_client import Client, open_client
 from gateway.stores.redis_link import Script
@@ -255,9 +256,8 @@ class RedisLimits:
         for call, turn in calls.items():
             call.cancel()
             turn.end("the store is closed")  # a call that has not begun would not do it
-        for companion in self._companions:
-            companion.cancel()
-        await asyncio.gather(*calls, *self._companions, return_exceptions=True)
+        await end(*self._companions)
+        await asyncio.gather(*calls, return_exceptions=True)
         await self.client.aclose()
 
     def __repr__(self) -> str:
