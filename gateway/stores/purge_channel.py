@@ -9,6 +9,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol
 
+from gateway.stores.ending import end
+
 CHECK_EVERY_S = 0.5
 RETRY_FIRST_S: Final = 0.1
 RETRY_MAX_S: Final = 1.0
@@ -59,8 +61,7 @@ class PurgeChannel:
 
     async def close(self) -> None:
         """Listen no more."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _listen(self) -> None:
         retry_s = RETRY_FIRST_S

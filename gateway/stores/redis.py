@@ -27,6 +27,7 @@ from gateway.core.local_share import Share
 from gateway.core.rate_limit import Decision, Window, decide
 from gateway.core.store_url import parse_store_url
 from gateway.plugin_api import StoreDown
+from gateway.stores.ending import end
 from gateway.stores.local import LocalLimits, bucket_name
 from gateway.stores.redis_client import Client, open_client
 from gateway.stores.redis_link import Script
@@ -261,9 +262,8 @@ class RedisLimits:
         for call, turn in calls.items():
             call.cancel()
             turn.end("the store is closed")  # a call that has not begun would not do it
-        for companion in self._companions:
-            companion.cancel()
-        await asyncio.gather(*calls, *self._companions, return_exceptions=True)
+        await end(*self._companions)
+        await asyncio.gather(*calls, return_exceptions=True)
         if self._pipe is not None:
             await self._pipe.aclose()
         await self.client.aclose()
