@@ -1,6 +1,5 @@
 """The parameters of a list: what a query string asks of a resource's rows, as a statement."""
 
-import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,19 +7,17 @@ from typing import Any
 
 from multidict import MultiMapping
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Select, cast, func, select
-from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
+from sqlalchemy import Select, select
 
 from upstream_services.kit.errors import invalid
-from upstream_services.kit.model import SEPARATORS, Row
+from upstream_services.kit.model import Row
 from upstream_services.kit.pagination import MAX_LIMIT, Page, page_of
 from upstream_services.kit.resource import Resource
-from upstream_services.kit.tenancy import WITH_DELETED
+from upstream_services.kit.search import search_query
+from upstream_services.kit.tenancy import BY_WORDS, WITH_DELETED
 from upstream_services.kit.validation import faults, unprocessable
 
 PAGING = ("limit", "after", "sort", "fields", "deleted")
-SEARCH_WORDS_MAX = 10
-_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
@@ -44,26 +41,19 @@ def _read(adapter: TypeAdapter[Any], name: str, text: str, errors: list[dict[str
         return None
 
 
-def search_query(tenant: str, text: str) -> Any:
-    """`q` as what the index is asked for: rows of the tenant that have words that start with each word of the text."""
-    words = _WORD.findall(text.translate(str.maketrans(SEPARATORS, " " * len(SEPARATORS))))[:SEARCH_WORDS_MAX]
-    if not words:
-        raise invalid("q", "has no word to look for")
-    prefixes = func.to_tsquery(cast("simple", REGCONFIG), " & ".join(f"'{word}':*" for word in words))
-    return cast(f"'t:{tenant}'", TSQUERY).op("&&")(prefixes)
-
-
 def read_wish(resource: Resource[Any], tenant: str, query: MultiMapping[str]) -> Wish:
     """Reads every parameter of a list. Raises a 422 problem that names all that are at fault."""
     table, errors = resource.table, []
     conditions: list[Any] = []
+    options: dict[str, bool] = {}
     for name in dict.fromkeys(query):
         texts = query.getall(name)
         base, bound = name[:-4], name[-4:]
         if name in PAGING:
             continue
         if name == "q" and table.__search__:
-            conditions.append(table.__table__.c.search_words.op("@@")(search_query(tenant, texts[-1])))
+            options |= BY_WORDS
+            conditions.append(table.__table__.c.search_lexemes.op("@@")(search_query(tenant, texts[-1])))
         elif name in resource.filters:
             values = [_read(resource.filter_types[name], name, text, errors) for text in texts]
             column = getattr(table, name)
@@ -82,11 +72,12 @@ def read_wish(resource: Resource[Any], tenant: str, query: MultiMapping[str]) ->
     statement = select(table).where(*conditions)
     names = _names(resource, query)
     if query.get("deleted", "false") == "true":
-        statement = statement.where(table.deleted_at.is_not(None)).execution_options(**WITH_DELETED)
+        statement, options = statement.where(table.deleted_at.is_not(None)), options | WITH_DELETED
         names = (*names, "deleted_at")
     elif query.get("deleted", "false") != "false":
         raise invalid("deleted", "must be true or false")
     page = page_of(query, table, resource.all_sortable)
+    statement = statement.execution_options(**options)
     return Wish(statement, page if not ids else page._replace(limit=MAX_LIMIT), names, ids)
 
 

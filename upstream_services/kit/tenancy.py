@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import DateTime, String, event, text
+from sqlalchemy import DateTime, String, event, false, func, text
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
 from upstream_services.kit.errors import Problem
@@ -24,6 +24,10 @@ USER_HEADER = "X-User-Id"
 USER_MAX = 200
 ROWS_ROLE = "suite_rows"  # may read and write rows, within what row-level security allows; nobody logs in as it
 WITH_DELETED = {"with_deleted": True}  # execution options of a statement that also wants what was deleted
+# Of one that looks for words, which are the tenant's own: it is filtered like any other, but so that no index is read
+# for the tenant. The planner takes the words and the tenant for independent, and would read all of the tenant's rows in
+# an index beside (13 of 34 ms, seen at 98,000 contacts of a tenant).
+BY_WORDS = {"by_words": True}
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _SET_TENANT = text("select set_config('app.tenant', :tenant, true)")
@@ -77,7 +81,13 @@ def _filter_by_tenant(state: ORMExecuteState) -> None:
     if not state.is_select:
         state.session.info["written"] = True
     tenant = state.session.info["tenant"]
-    options = [with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)]
+    if state.execution_options.get("by_words"):
+        is_ours = with_loader_criteria(
+            Tenanted, lambda cls: func.coalesce(cls.tenant_id == tenant, false()), include_aliases=True
+        )
+    else:
+        is_ours = with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)
+    options = [is_ours]
     if not state.execution_options.get("with_deleted"):
         options.append(with_loader_criteria(Kept, lambda cls: cls.deleted_at.is_(None), include_aliases=True))
     state.statement = state.statement.options(*options)
