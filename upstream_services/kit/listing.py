@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from multidict import MultiMapping
@@ -106,8 +107,15 @@ def _names(resource: Resource[Any], query: Mapping[str, str]) -> tuple[str, ...]
     return tuple(name for name in shown if name == "id" or name in wanted)
 
 
-def columns_to_read(resource: Resource[Any], wish: Wish) -> list[Any]:
-    """What a list of plain rows selects: the fields that are shown and what the cursor is made of."""
-    table: type[Row] = resource.table
-    needed = dict.fromkeys((*wish.names, "id", wish.page.sort.removeprefix("-")))
-    return [getattr(table, name) for name in needed]
+def plain_statement(table: type[Row], wish: Wish) -> Select[Any]:
+    """The wish's statement for plain rows: the values of its names, in their order, and then what the cursor needs."""
+    statement = _of_columns(table, tuple(dict.fromkeys((*wish.names, "id", wish.page.sort.removeprefix("-")))))
+    condition = wish.statement.whereclause
+    if condition is not None:
+        statement = statement.where(condition)
+    return statement.execution_options(**wish.statement.get_execution_options())
+
+
+@lru_cache(maxsize=1000)  # SQLAlchemy takes as long to look at each column as to run what it has looked at before
+def _of_columns(table: type[Row], names: tuple[str, ...]) -> Select[Any]:
+    return select(*(getattr(table, name) for name in names))

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from upstream_services.kit.documents import cell, csv_lines
 from upstream_services.kit.errors import problem_of
-from upstream_services.kit.listing import Wish, columns_to_read, read_wish
+from upstream_services.kit.listing import Wish, plain_statement, read_wish
 from upstream_services.kit.pagination import Key, Page, encode_cursor, paginate
 from upstream_services.kit.requests import load, path_id, reading
 from upstream_services.kit.resource import R, Resource
@@ -64,18 +64,16 @@ class Lists(Generic[R]):
         return tagged_reply(request, page, is_live=self.resource.is_live)
 
     async def _rows(self, session: AsyncSession, wish: Wish, page: Page) -> list[Any]:
-        statement = paginate(wish.statement, self.resource.table, page)
+        table = self.resource.table
         if self.resource.is_plain:
             # Just what is shown, as plain rows: objects of the mapper cost several times as much, and what the index
             # has, PostgreSQL need not read from the table.
-            return list(
-                (await session.execute(statement.with_only_columns(*columns_to_read(self.resource, wish)))).all()
-            )
-        return list((await session.scalars(statement)).all())
+            return list((await session.execute(paginate(plain_statement(table, wish), table, page))).all())
+        return list((await session.scalars(paginate(wish.statement, table, page))).all())
 
     def _view(self, row: Any, wish: Wish) -> dict[str, Any]:
         if self.resource.is_plain:
-            return {name: getattr(row, name) for name in wish.names}
+            return dict(zip(wish.names, row, strict=False))  # the columns that are shown come first
         shown = self.resource.view(row)
         return {name: shown[name] if name in shown else getattr(row, name) for name in wish.names}
 
