@@ -55,6 +55,7 @@ def upgrade() -> None:
             f" add column search_lexemes tsvector generated always as ({of_tenant(columns)}) stored"
         )
         op.create_index(f"{table}_search", table, ["search_lexemes"], postgresql_using="gin")
+        op.execute(f"analyze {table}")  # of a table that was written anew, autovacuum does not see that it should
     for order, tables in ORDERS.items():
         for table in tables:
             columns = ["tenant_id", sa.literal_column(order), "id"]
