@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from upstream_services.crm.api import SERVICE as CRM
+from upstream_services.kit import listing
 from upstream_services.kit.app import Service
 from upstream_services.kit.database import database_url
 from upstream_services.kit.embedded_postgres import EmbeddedPostgres
@@ -162,3 +163,40 @@ async def test_security_that_stands_is_not_laid_again(migrated: MakeDatabase) ->
     again = await connection.fetchval(policies)
     await connection.close()
     assert laid == again
+
+
+async def test_common_words_are_found_as_rare_ones_are(
+    crm: Client, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Above a number of rows a search goes through the list in order: page by page it is the same."""
+    for number in range(30):
+        contact = {
+            "name": f"Asha {number % 7}",
+            "email": f"a{number}@x.example",
+            "status": ("lead", "active")[number % 2],
+        }
+        await crm.post("/crm/contacts", json=contact)
+        made = await (await crm.post("/crm/contacts", json={"name": "Yash"})).json()
+        if number % 3 == 0:
+            gone = await (await crm.post("/crm/contacts", json={"name": "Asha gone"})).json()
+            await crm.delete(f"/crm/contacts/{gone['id']}")
+    await crm.post("/crm/contacts", json={"name": "Asha of another"}, headers={"X-Tenant-Id": f"{tenant}x"})
+
+    async def pages(**query: str) -> list[list[str]]:
+        found, after = [], {}
+        while True:
+            reply = await crm.get("/crm/contacts", params={"q": "ash", "limit": "7", **query, **after})
+            page = await reply.json()
+            assert reply.status == 200, page
+            found.append([row["name"] for row in page["items"]])
+            if page["next"] is None:
+                return found
+            after = {"after": page["next"]}
+
+    queries = ({}, {"sort": "name"}, {"sort": "-name"}, {"status": "active"}, {"deleted": "true"}, {"fields": "name"})
+    few = [await pages(**query) for query in queries]
+    assert [sum(map(len, found)) for found in few] == [30, 30, 30, 15, 10, 30]
+    for bound in (0, 9, 29):
+        monkeypatch.setattr(listing, "FEW", bound)
+        assert [await pages(**query) for query in queries] == few, bound
+    assert made["name"] == "Yash"
