@@ -48,7 +48,7 @@ class Contact(Row, Base):
     __search__ = ("name", "email")
     __covering__ = ("name", "email", "phone")
     __indexes__ = (
-        by("status", "created_at desc"), by("name"), by("email"), by("updated_at desc"),
+        by("status", "created_at desc"), by("name"), by("email"),
         by("company", "created_at desc"), by("owner_id", "created_at desc"),
     )  # fmt: skip
 
@@ -99,7 +99,7 @@ class Stage(Row, Base):
     """A step of a pipeline: deals there are won with this probability, in percent."""
 
     __tablename__ = "stages"
-    __indexes__ = (by("pipeline_id", "position"), unique("pipeline_id", "name"))
+    __indexes__ = (by("pipeline_id", "position"), by("position"), unique("pipeline_id", "name"))
 
     pipeline_id: Mapped[uuid.UUID] = reference("pipelines")
     name: Mapped[Name]

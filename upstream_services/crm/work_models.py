@@ -26,7 +26,7 @@ class Task(Row, Base):
     __tablename__ = "tasks"
     __feed__ = "task"
     __search__ = ("title", "description")
-    __indexes__ = (by("status", "due_at"), by("owner_id", "due_at"))
+    __indexes__ = (by("due_at"), by("status", "due_at"), by("owner_id", "due_at"))
 
     title: Mapped[Name]
     description: Mapped[Text | None]

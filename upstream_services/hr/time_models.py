@@ -97,7 +97,7 @@ class LeaveRequest(Row, Base):
 
     __tablename__ = "leave_requests"
     __feed__ = "leave_request"
-    __indexes__ = (by("status", "first_day"), by("employee_id", "first_day"))
+    __indexes__ = (by("first_day"), by("status", "first_day"), by("employee_id", "first_day"))
 
     employee_id: Mapped[uuid.UUID] = reference("employees")
     leave_type_id: Mapped[uuid.UUID] = reference("leave_types")

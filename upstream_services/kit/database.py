@@ -16,6 +16,7 @@ from sqlalchemy import URL, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from upstream_services.kit.connections import Connection, watch
 from upstream_services.kit.errors import is_unavailable
 from upstream_services.kit.replicas import Replica, ReplicaLost, Replicas
 from upstream_services.kit.tenancy import ROWS_ROLE, TenantSession
@@ -58,8 +59,8 @@ def make_engine(url: URL) -> AsyncEngine:
         pool_size=POOL_MIN,
         max_overflow=POOL_MAX - POOL_MIN,
         pool_timeout=POOL_WAIT_S,
-        pool_pre_ping=True,
         connect_args={
+            "connection_class": Connection,
             "prepared_statement_cache_size": 0,  # SQLAlchemy's own
             "prepared_statement_name_func": lambda: "",
             "statement_cache_size": 0,  # asyncpg's
@@ -67,6 +68,7 @@ def make_engine(url: URL) -> AsyncEngine:
             "timeout": CONNECT_TIMEOUT_S,
         },
     )
+    watch(engine)
     event.listen(engine.sync_engine, "before_cursor_execute", _started)
     event.listen(engine.sync_engine, "after_cursor_execute", _ended)
     return engine

@@ -1,7 +1,6 @@
 """The endpoints of a resource that show many rows: its list, the lists nested in other resources, the CSV export."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any, Generic
 
 from aiohttp import web
@@ -10,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from upstream_services.kit.documents import cell, csv_lines
 from upstream_services.kit.errors import problem_of
-from upstream_services.kit.listing import Wish, columns_to_read, read_wish
+from upstream_services.kit.listing import Wish, plain_rows, read_wish
 from upstream_services.kit.pagination import Key, Page, encode_cursor, paginate
 from upstream_services.kit.requests import load, path_id, reading
 from upstream_services.kit.resource import R, Resource
@@ -37,7 +36,7 @@ class Lists(Generic[R]):
     ) -> web.Response:
         """The page that the parameters `query` ask for, which need not be the request's own, of what is true of all."""
         wish = read_wish(self.resource, tenant_of(request), query)
-        return await self._page(session, request, replace(wish, statement=wish.statement.where(*conditions)))
+        return await self._page(session, request, wish.where(*conditions))
 
     def nested(self, owner: Resource[Any], column_name: str) -> Any:
         """`GET /{owners}/{id}/things`: the list of those that refer to one of them."""
@@ -46,7 +45,7 @@ class Lists(Generic[R]):
         async def nested(request: web.Request) -> web.Response:
             parent_id = path_id(request, owner.noun)
             wish = read_wish(self.resource, tenant_of(request), request.query)
-            narrowed = Wish(wish.statement.where(column == parent_id), wish.page, wish.names, wish.ids)
+            narrowed = wish.where(column == parent_id)
             async with reading(request) as session:
                 await load(session, owner, parent_id)
                 return await self._page(session, request, narrowed)
@@ -64,18 +63,14 @@ class Lists(Generic[R]):
         return tagged_reply(request, page, is_live=self.resource.is_live)
 
     async def _rows(self, session: AsyncSession, wish: Wish, page: Page) -> list[Any]:
-        statement = paginate(wish.statement, self.resource.table, page)
+        table = self.resource.table
         if self.resource.is_plain:
-            # Just what is shown, as plain rows: objects of the mapper cost several times as much, and what the index
-            # has, PostgreSQL need not read from the table.
-            return list(
-                (await session.execute(statement.with_only_columns(*columns_to_read(self.resource, wish)))).all()
-            )
-        return list((await session.scalars(statement)).all())
+            return await plain_rows(session, table, wish, page)
+        return list((await session.scalars(paginate(wish.whole, table, page))).all())
 
     def _view(self, row: Any, wish: Wish) -> dict[str, Any]:
         if self.resource.is_plain:
-            return {name: getattr(row, name) for name in wish.names}
+            return dict(zip(wish.names, row, strict=False))  # the columns that are shown come first
         shown = self.resource.view(row)
         return {name: shown[name] if name in shown else getattr(row, name) for name in wish.names}
 

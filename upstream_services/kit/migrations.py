@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, MetaData, text
+from sqlalchemy import URL, Connection, MetaData, Table, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -25,8 +25,10 @@ STATEMENT_TIMEOUT_S = 3600.0
 CONNECT_TIMEOUT_S = 5.0
 _LOCK = zlib.crc32(b"upstream_services.migrations")
 
+# The comment of a policy is the rule that it was made of, as PostgreSQL tells it in words of its own.
 _SECURED = text(
-    "select c.relname from pg_class c join pg_policy p on p.polrelid = c.oid and p.polname = 'one_tenant'"
+    "select c.relname, obj_description(p.oid, 'pg_policy') from pg_class c"
+    " join pg_policy p on p.polrelid = c.oid and p.polname = 'one_tenant'"
     " where c.relrowsecurity and c.relforcerowsecurity and c.relnamespace = current_schema()::regnamespace"
 )
 _BYPASSES = text("select rolsuper, rolsuper or rolbypassrls from pg_roles where rolname = current_user")
@@ -34,16 +36,21 @@ _SECURE = """
 alter table "{table}" enable row level security;
 alter table "{table}" force row level security;
 drop policy if exists one_tenant on "{table}";
-create policy one_tenant on "{table}" using ({rule}) with check ({rule})
+create policy one_tenant on "{table}" using ({rule}) with check ({rule});
+comment on policy one_tenant on "{table}" is '{quoted}'
 """
 # The statements themselves say `tenant_id = ...`. Said again here as such, the planner would take both for independent,
 # expect 25 rows of a tenant that has 5,000, and sort them for each page rather than read the index that is in order
 # (seen at 1,000,000 contacts). Of a `coalesce` it guesses that half the rows pass.
 _ONE_TENANT = "coalesce(tenant_id = current_setting('app.tenant', true), false)"
 _WORKER = "current_setting('app.tenant', true) = '*'"  # of jobs, whatever tenant; "*" is no tenant's name
-_LET_WORKERS_READ = """create policy workers on "{table}" for select using ({rule})"""
+_LET_WORKERS_READ = """
+drop policy if exists workers on "{table}";
+create policy workers on "{table}" for select using ({rule})
+"""
 # Whoever tells a public id reads the row that has it, whatever tenant, and no other (Database.tenant_of_public).
 _BY_PUBLIC_ID = """
+drop policy if exists by_public_id on "{table}";
 create policy by_public_id on "{table}" for select using ({column}::text = current_setting('app.public_id', true))
 """
 # Roles are of the whole server, so services that migrate at once may both make it.
@@ -110,18 +117,12 @@ def _take_steps(connection: Connection, folder: Path, metadata: MetaData) -> Non
 
 def _secure(connection: Connection, metadata: MetaData) -> None:
     is_superuser, bypasses = connection.execute(_BYPASSES).one()
-    done = set(connection.scalars(_SECURED))
-    tables = [table.name for table in metadata.sorted_tables if "tenant_id" in table.c and not table.info.get("system")]
-    for table in tables:
-        if table not in done:
-            is_of_workers = metadata.tables[table].info.get("of_workers")
-            rule = f"{_ONE_TENANT} or {_WORKER}" if is_of_workers else _ONE_TENANT
-            for statement in _SECURE.format(table=table, rule=rule).split(";"):
-                connection.execute(text(statement))
-            if metadata.tables[table].info.get("scheduled"):
-                connection.execute(text(_LET_WORKERS_READ.format(table=table, rule=_WORKER)))
-            if column := metadata.tables[table].info.get("public"):
-                connection.execute(text(_BY_PUBLIC_ID.format(table=table, column=column)))
+    done = {name: rule for name, rule in connection.execute(_SECURED)}  # noqa: C416 - dict() of rows is not typed
+    for table in metadata.sorted_tables:
+        if "tenant_id" in table.c and not table.info.get("system"):
+            rule = f"{_ONE_TENANT} or {_WORKER}" if table.info.get("of_workers") else _ONE_TENANT
+            if done.get(table.name) != rule:
+                _lay(connection, table, rule)
     if is_superuser:
         connection.execute(text(_TRUST_SEARCH))
     if bypasses:
@@ -129,6 +130,16 @@ def _secure(connection: Connection, metadata: MetaData) -> None:
         connection.execute(text(f"grant usage on schema public to {ROWS_ROLE}"))
         names = ", ".join(f'"{table.name}"' for table in metadata.sorted_tables)
         connection.execute(text(f"grant select, insert, update, delete on {names} to {ROWS_ROLE}"))
+
+
+def _lay(connection: Connection, table: Table, rule: str) -> None:
+    statements = _SECURE.format(table=table.name, rule=rule, quoted=rule.replace("'", "''"))
+    if table.info.get("scheduled"):
+        statements += ";" + _LET_WORKERS_READ.format(table=table.name, rule=_WORKER)
+    if column := table.info.get("public"):
+        statements += ";" + _BY_PUBLIC_ID.format(table=table.name, column=column)
+    for statement in statements.split(";"):
+        connection.execute(text(statement))
 
 
 async def migrate(url: URL, folder: Path, metadata: MetaData) -> None:

@@ -21,14 +21,13 @@ from sqlalchemy import Column, Computed, DateTime, ForeignKeyConstraint, Index, 
 from sqlalchemy.dialects.postgresql import TSVECTOR
 from sqlalchemy.orm import Mapped, MappedColumn, declared_attr, mapped_column
 
+from upstream_services.kit.search import search_expression
 from upstream_services.kit.tenancy import USER_MAX, Kept
 
 PRIVATE = {"private": True}  # `mapped_column(info=PRIVATE)`: kept, but in no reply and no input
 READ_ONLY = {"read_only": True}  # in replies, but not for clients to write
 
 LIVE = text("deleted_at is null")
-# What stands between the words of an address or a code; a search and what it searches are both cut at these.
-SEPARATORS = "@._-+/:"
 
 
 def utc_now() -> datetime:
@@ -62,13 +61,6 @@ def by(*order: str, include: tuple[str, ...] = (), name: str | None = None) -> d
 def unique(*columns: str) -> dict[str, Any]:
     """An entry of `__indexes__`: no two rows of a tenant that are not deleted have the same values there."""
     return {"order": columns, "include": (), "name": None, "unique": True}
-
-
-def search_expression(columns: tuple[str, ...]) -> str:
-    """What is kept of a row for `q=`: its words, and its tenant as one more, so that the index finds both together."""
-    joined = " || ' ' || ".join(f"coalesce({name}, '')" for name in columns)
-    words = f"translate({joined}, '{SEPARATORS}', '{' ' * len(SEPARATORS)}')"
-    return f"array_to_tsvector(array['t:' || tenant_id::text]) || to_tsvector('simple'::regconfig, {words})"
 
 
 def _index(table: str, wish: dict[str, Any]) -> Index:
@@ -109,7 +101,7 @@ class Row(Kept):
     @declared_attr.directive
     def __mapper_args__(cls) -> dict[str, Any]:  # noqa: N805 - SQLAlchemy calls it with the class
         # What the database computes is for its indexes; nothing is to be read back after a write.
-        return {"version_id_col": cls.version, "eager_defaults": False, "exclude_properties": ["search_words"]}
+        return {"version_id_col": cls.version, "eager_defaults": False, "exclude_properties": ["search_lexemes"]}
 
     @declared_attr.directive
     def __table_args__(cls) -> tuple[Any, ...]:  # noqa: N805
@@ -117,14 +109,15 @@ class Row(Kept):
         order = ("tenant_id", text("created_at desc"), "id")
         covering = {"postgresql_include": list(cls.__covering__)} if cls.__covering__ else {}
         parts: list[Any] = [Index(f"{table}_list", *order, postgresql_where=LIVE, **covering)]
+        parts.append(_index(table, by("updated_at desc")))
         parts += [_index(table, wish) for wish in cls.__indexes__]
         for name, target in references_in(vars(cls)).items():
             parts.append(ForeignKeyConstraint(["tenant_id", name], [f"{target}.tenant_id", f"{target}.id"]))
             parts.append(_index(table, by(name, "created_at desc", name=f"{table}_of_{name.removesuffix('_id')}")))
         if cls.__search__:
             stored = Computed(search_expression(cls.__search__), persisted=True)
-            parts.append(Column("search_words", TSVECTOR, stored, info=PRIVATE))
-            parts.append(Index(f"{table}_search", "search_words", postgresql_using="gin"))
+            parts.append(Column("search_lexemes", TSVECTOR, stored, info=PRIVATE))
+            parts.append(Index(f"{table}_search", "search_lexemes", postgresql_using="gin"))
         parts += cls.constraints()
         info = {name: value for name, value in (("scheduled", cls.__scheduled__), ("public", cls.__public__)) if value}
         if cls.__public__:

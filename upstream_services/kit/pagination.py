@@ -100,13 +100,25 @@ def page_of(query: Mapping[str, str], table: Any, sortable: tuple[str, ...]) -> 
 
 def paginate(statement: Select[Any], table: Any, page: Page) -> Select[Any]:
     """Orders by the page's `sort` and id, and reads one row more than the page, which tells whether there is a next."""
+    return in_order(beyond(statement, table, page), table, page)
+
+
+def beyond(statement: Select[Any], table: Any, page: Page) -> Select[Any]:
+    """Leaves out what stands before the page."""
+    if page.after is None:
+        return statement
     name, is_falling = page.sort.removeprefix("-"), page.sort.startswith("-")
-    column = getattr(table, name)
     is_nullable = may_be_none(annotations_of(table)[name])
-    if page.after is not None:
-        statement = statement.where(_beyond(column, table.id, page.after, is_falling, is_nullable))
+    return statement.where(_beyond(getattr(table, name), table.id, page.after, is_falling, is_nullable))
+
+
+def in_order(statement: Select[Any], table: Any, page: Page, rows: Any = None) -> Select[Any]:
+    """Orders, and reads as much as `paginate` says; `rows` is what is read of the table, where it is not all."""
+    name, is_falling = page.sort.removeprefix("-"), page.sort.startswith("-")
+    column = getattr(rows or table, name)
     order = column.desc() if is_falling else column.asc()
-    return statement.order_by(order.nulls_last() if is_nullable else order, table.id).limit(page.limit + 1)
+    order = order.nulls_last() if may_be_none(annotations_of(table)[name]) else order
+    return statement.order_by(order, (rows or table).id).limit(page.limit + 1)
 
 
 def _beyond(column: Any, row_id: Any, after: Key, is_falling: bool, is_nullable: bool) -> Any:

@@ -82,7 +82,7 @@ class Resource(Generic[R]):
 
     - `filters`: columns that a list may be narrowed by: `?stage=won`, again for any of several (`&stage=lost`), and
       `?value_min=&value_max=` for numbers, dates and moments.
-    - `sortable`: columns for `?sort=`, beside created_at and updated_at. Each should have an index (`by` in model.py).
+    - `sortable`: columns for `?sort=`, beside created_at and updated_at. Each has to have an index (`by` in model.py).
     - `nested_in`: columns that refer to another resource: "contact_id" gives `/contacts/{id}/deals`.
     - `create`: the body of a create, where it is more than the table's own columns (lines of an invoice).
     - `rules(session, row, values)` runs before a write, on the row as it would become, with the fields that the client

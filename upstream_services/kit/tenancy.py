@@ -11,12 +11,14 @@ transaction only, which is what PgBouncer in transaction mode allows.
 
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
-from sqlalchemy import DateTime, String, event, text
+from sqlalchemy import DateTime, String, event, false, func
 from sqlalchemy.orm import Mapped, ORMExecuteState, Session, mapped_column, with_loader_criteria
 
+from upstream_services.kit.connections import open_with
 from upstream_services.kit.errors import Problem
 
 TENANT_HEADER = "X-Tenant-Id"
@@ -24,10 +26,12 @@ USER_HEADER = "X-User-Id"
 USER_MAX = 200
 ROWS_ROLE = "suite_rows"  # may read and write rows, within what row-level security allows; nobody logs in as it
 WITH_DELETED = {"with_deleted": True}  # execution options of a statement that also wants what was deleted
+# Of one that looks for words, which are the tenant's own: it is filtered like any other, but so that no index is read
+# for the tenant. The planner takes the words and the tenant for independent, and would read all of the tenant's rows in
+# an index beside (13 of 34 ms, seen at 98,000 contacts of a tenant).
+BY_WORDS = {"by_words": True}
 
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-_SET_TENANT = text("select set_config('app.tenant', :tenant, true)")
-_SET_TENANT_AND_ROLE = text("select set_config('app.tenant', :tenant, true), set_config('role', :role, true)")
 
 
 def tenant_of(request: web.BaseRequest) -> str:
@@ -62,10 +66,23 @@ class TenantSession(Session):
 @event.listens_for(TenantSession, "after_begin")
 def _say_whose_it_is(session: Session, _transaction: Any, connection: Any) -> None:
     tenant, role = session.info["tenant"], session.info.get("role")
-    if role is None:
-        connection.execute(_SET_TENANT, {"tenant": tenant})
+    if not _TENANT.fullmatch(tenant):  # it becomes part of a statement's text
+        raise RuntimeError("a session of what is no tenant's name")
+    step_down = f", set_config('role', '{role}', true)" if role is not None else ""
+    open_with(connection, f"select set_config('app.tenant', '{tenant}', true){step_down}")
+
+
+@lru_cache(maxsize=10_000)  # making them is a tenth of what SQLAlchemy does for a list
+def _criteria(tenant: str, is_by_words: bool, with_deleted: bool) -> tuple[Any, ...]:
+    if is_by_words:
+        is_ours = with_loader_criteria(
+            Tenanted, lambda cls: func.coalesce(cls.tenant_id == tenant, false()), include_aliases=True
+        )
     else:
-        connection.execute(_SET_TENANT_AND_ROLE, {"tenant": tenant, "role": role})
+        is_ours = with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)
+    if with_deleted:
+        return (is_ours,)
+    return is_ours, with_loader_criteria(Kept, lambda cls: cls.deleted_at.is_(None), include_aliases=True)
 
 
 @event.listens_for(TenantSession, "do_orm_execute")
@@ -76,11 +93,9 @@ def _filter_by_tenant(state: ORMExecuteState) -> None:
         )
     if not state.is_select:
         state.session.info["written"] = True
-    tenant = state.session.info["tenant"]
-    options = [with_loader_criteria(Tenanted, lambda cls: cls.tenant_id == tenant, include_aliases=True)]
-    if not state.execution_options.get("with_deleted"):
-        options.append(with_loader_criteria(Kept, lambda cls: cls.deleted_at.is_(None), include_aliases=True))
-    state.statement = state.statement.options(*options)
+    options = state.execution_options
+    is_by_words, with_deleted = bool(options.get("by_words")), bool(options.get("with_deleted"))
+    state.statement = state.statement.options(*_criteria(state.session.info["tenant"], is_by_words, with_deleted))
 
 
 @event.listens_for(TenantSession, "before_flush")

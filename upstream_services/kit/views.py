@@ -3,12 +3,13 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable
-from datetime import date, time, timedelta
+from collections.abc import Callable, Iterable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
 from aiohttp import web
+from asyncpg.pgproto.pgproto import UUID
 from pydantic import BaseModel
 
 from upstream_services.kit.shapes import public_columns
@@ -21,18 +22,24 @@ def plain_view(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in public_columns(row.__class__)}
 
 
+# By exact type, as most are: one look-up where a chain of tests costs three times as much.
+_FORMS: dict[type, Callable[[Any], Any]] = {
+    Decimal: lambda value: format(value, "f"),
+    datetime: datetime.isoformat,
+    date: date.isoformat,
+    time: time.isoformat,
+    uuid.UUID: str,
+    UUID: str,  # the driver's own
+    timedelta: timedelta.total_seconds,
+}
+
+
 def _encode(value: Any) -> Any:
-    match value:
-        case Decimal():
-            return format(value, "f")
-        case date() | time():  # and datetime, which is a date
-            return value.isoformat()
-        case uuid.UUID():
-            return str(value)
-        case timedelta():
-            return value.total_seconds()
-        case BaseModel():
-            return dict(value)
+    form = _FORMS.get(type(value))
+    if form is not None:
+        return form(value)
+    if isinstance(value, BaseModel):
+        return dict(value)
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 

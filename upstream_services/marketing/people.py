@@ -144,7 +144,7 @@ audiences = Resource(name="audiences", table=Audience, filters=("kind", "name"),
 def members_of(session: AsyncSession, audience: Audience) -> Select[Any]:
     """The subscribers of an audience, whatever their state, as a statement that selects them."""
     if audience.kind == "dynamic":
-        return read_wish(subscribers, session.info["tenant"], MultiDict(audience.parameters)).statement
+        return read_wish(subscribers, session.info["tenant"], MultiDict(audience.parameters)).whole
     return select(Subscriber).where(*_membership(audience))
 
 

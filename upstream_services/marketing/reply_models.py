@@ -116,7 +116,7 @@ class SocialPost(Row, Base):
 
     __tablename__ = "social_posts"
     __search__ = ("text",)
-    __indexes__ = (by("status", "scheduled_at"),)
+    __indexes__ = (by("scheduled_at"), by("status", "scheduled_at"))
 
     channel: Mapped[Literal["facebook", "instagram", "linkedin", "x", "youtube"]] = choice()
     text: Mapped[Text]

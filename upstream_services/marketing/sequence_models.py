@@ -32,7 +32,7 @@ class SequenceStep(Row, Base):
     """A message of a sequence, so many minutes after the one before, or after the enrolment."""
 
     __tablename__ = "sequence_steps"
-    __indexes__ = (unique("sequence_id", "position"), by("sequence_id", "position"))
+    __indexes__ = (unique("sequence_id", "position"), by("sequence_id", "position"), by("position"))
 
     sequence_id: Mapped[uuid.UUID] = reference("sequences")
     position: Mapped[Count]
@@ -44,7 +44,7 @@ class Enrolment(Row, Base):
     """A subscriber on the way through a sequence; `position` is the last step that was sent."""
 
     __tablename__ = "enrolments"
-    __indexes__ = (by("sequence_id", "status"), by("status", "next_at"))
+    __indexes__ = (by("sequence_id", "status"), by("next_at"), by("status", "next_at"))
 
     sequence_id: Mapped[uuid.UUID] = reference("sequences")
     subscriber_id: Mapped[uuid.UUID] = reference("subscribers", on_delete="keep")

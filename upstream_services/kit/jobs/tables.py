@@ -9,7 +9,7 @@ from sqlalchemy import Text as LongText
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from upstream_services.kit.model import PRIVATE, Row, utc_now
+from upstream_services.kit.model import PRIVATE, Row, by, utc_now
 from upstream_services.kit.tenancy import Tenanted
 
 STATES = ("waiting", "running", "done", "dead")
@@ -75,6 +75,7 @@ def job_tables(base: Any) -> tuple[Any, Any, Any]:
 
         __tablename__ = "jobs"
         __feed__ = "job"
+        __indexes__ = (by("run_at"),)
 
     of_job = lambda: ForeignKeyConstraint(["tenant_id", "job_id"], ["jobs.tenant_id", "jobs.id"], ondelete="cascade")  # noqa: E731
 
