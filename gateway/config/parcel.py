@@ -20,8 +20,8 @@ _NO_ENVIRON: Final[Mapping[str, str]] = {}
 
 
 def pack(loaded: LoadedTable) -> str:
-    """The table as text, for `unpack`. "" where a plugin's settings do not let themselves be packed: then the texts of
-    the table have to do.
+    """The table as text, for `unpack`. "" where a plugin's settings do not let themselves be packed, or come out as
+    others: then the texts of the table have to do.
 
     The table's tests stay behind, and of the tree all but the places of sections and routes: who has to say what is
     wrong with a table reads the texts. loaded: without problems.
@@ -35,12 +35,12 @@ def pack(loaded: LoadedTable) -> str:
         warnings=(),
     )
     try:
-        packed = pickle.dumps(slim, pickle.HIGHEST_PROTOCOL)
-        pickle.loads(packed)  # noqa: S301 - just made
+        packed = base64.b64encode(pickle.dumps(slim, pickle.HIGHEST_PROTOCOL)).decode()
+        again = replace(unpack(packed), root=slim.root, references=slim.references)
+        return packed if again == slim else ""
     except Exception:
         # Whatever an operator's types raise, either way: nothing is lost but time.
         return ""
-    return base64.b64encode(packed).decode()
 
 
 def unpack(parcel: str) -> LoadedTable:

@@ -73,7 +73,12 @@ class NotUnpacked:
         return int, ("no number",)
 
 
-@pytest.mark.parametrize("setting", [lambda: 1, NotPacked(), NotUnpacked()])
+class UnpackedAsAnother:
+    def __reduce__(self) -> Any:
+        return UnpackedAsAnother, ()
+
+
+@pytest.mark.parametrize("setting", [lambda: 1, NotPacked(), NotUnpacked(), UnpackedAsAnother()])
 def test_settings_that_cannot_be_packed_leave_the_texts(setting: object) -> None:
     assert pack(replace(read(PLAIN), sections={"odd": setting})) == ""
 
