@@ -13,6 +13,7 @@ import aiohttp
 
 from gateway.config.compile import Step, take_all
 from gateway.config.load import LoadedTable, read_table
+from gateway.config.parcel import unpack
 from gateway.config.partial import admit_steps
 from gateway.config.problems import TableInvalid
 from gateway.config.settings import LISTEN_BACKLOG, ServeSettings, TableSources, TlsSettings
@@ -22,7 +23,7 @@ from gateway.core.client_address import TrustedProxies
 from gateway.core.kept_replies import KeptReplies as LentReplies
 from gateway.core.kept_replies import Purge
 from gateway.core.scalars import Settings
-from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part, undisturbed
+from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part
 from gateway.observe.access_log import AccessLog
 from gateway.observe.metrics import RequestMetrics, WorkerMetrics
 from gateway.observe.recorder import Recorder
@@ -51,14 +52,12 @@ from gateway.stores.in_flight import WorkerInFlight
 from gateway.stores.memory import MemoryLimits, wall_ms
 from gateway.stores.memory_claims import MemoryClaims
 from gateway.stores.open_replies import open_kept_replies
+from gateway.turns import Turns
 from gateway.upstreams.registry import Registry
 
 T = TypeVar("T")
 
 Dispatch = Callable[[Exchange], Awaitable[Reply]]
-
-# How long the event loop builds a table at a stretch.
-STEPS_S = 0.00025
 
 
 class Services:
@@ -93,7 +92,6 @@ class Services:
         self._dispatch = dispatch
         self._lent = lent
         self._owner = owner
-        self._shared: dict[object, Any] = {}
 
     def now(self) -> float:
         return time.time()
@@ -102,12 +100,7 @@ class Services:
         return time.monotonic()
 
     def shared(self, key: object, build: Callable[[], T]) -> T:
-        if key not in self._shared:
-            self._shared[key] = made = build()
-            if hasattr(made, "close"):
-                self._lent.closers.append(made)
-        found: T = self._shared[key]
-        return found
+        return self._lent.shared((self._owner, key), build)
 
     def lasting(self, key: object, build: Callable[[], T]) -> T:
         return self._lent.lasting((self._owner, key), build)
@@ -245,12 +238,18 @@ class ServingGateway:
         that cannot be done, "" where it is ready for `swap`.
         """
         await self.abandon()
-        with undisturbed():
-            try:
-                loaded = await self._loop.run_in_executor(None, read_sources, sources)
-                self._generations.prepared = await _in_turns(self._generation(loaded))
-            except TableInvalid as error:
-                return str(error)
+        with self._generations.building():
+            if sources.parcel and not await self._prepare(partial(unpack, sources.parcel)):
+                return ""
+            # It was not packed; or what cannot be done has to be told with its place, which the texts know.
+            return await self._prepare(partial(read_sources, sources))
+
+    async def _prepare(self, read: Callable[[], LoadedTable]) -> str:
+        try:
+            loaded = await self._loop.run_in_executor(None, read)
+            self._generations.prepared = await _in_turns(self._generation(loaded))
+        except TableInvalid as error:
+            return str(error)
         return ""
 
     def swap(self) -> None:
@@ -401,8 +400,8 @@ def read_sources(sources: TableSources) -> LoadedTable:
 
 
 async def _in_turns(steps: Generator[Step, None, Generation]) -> Generation:
-    """Take the steps, and let the event loop do its work whenever a quarter of a millisecond has gone by."""
-    until_s = time.monotonic() + STEPS_S
+    """Take the steps, and let the event loop do other things in between."""
+    turns = Turns()
     while True:
         try:
             work = next(steps)
@@ -411,9 +410,7 @@ async def _in_turns(steps: Generator[Step, None, Generation]) -> Generation:
             return generation
         if work is not None:
             await asyncio.get_running_loop().run_in_executor(None, work)
-        if time.monotonic() >= until_s:
-            await asyncio.sleep(0)
-            until_s = time.monotonic() + STEPS_S
+        await turns.pause()
 
 
 def _open_access_log(settings: ServeSettings, metrics: WorkerMetrics) -> AccessLog | None:

@@ -1,15 +1,19 @@
 """Hazard: parts that are each right and wrongly put together."""
 
 import asyncio
+import gc
 
 import pytest
 import uvloop
 
-from gateway.app import build_gateway
+from gateway.app import Services, build_gateway
 from gateway.config.load import load_table
+from gateway.config.parcel import pack
 from gateway.config.problems import TableInvalid
 from gateway.config.settings import ServeSettings, TableSources
+from gateway.config.snapshot import CompiledRoute
 from gateway.observe.metrics import WorkerMetrics
+from gateway.plugin_api import Plugin
 from tests.support.client import connected
 from tests.support.gateway import TABLE, running_gateway
 from tests.support.origin import running_origin
@@ -20,6 +24,10 @@ auth: {test: {jwt: {algorithms: [HS256], secret: "${env:SECRET}"}}}
 routes:
 - {id: local, match: /local, respond: {json: {ok: true}}, auth: none}
 - {id: batch, match: /batch, batch: {}, auth: none}
+"""
+KEPT = """\
+- {id: kept, match: {path: /kept, methods: [GET]}, to: origin, auth: none, cache: 1h}
+upstreams: {origin: {endpoints: ["http://127.0.0.1:1"]}}
 """
 
 
@@ -62,6 +70,56 @@ async def test_every_worker_builds_the_same_table_from_the_texts(monkeypatch: py
 async def test_a_table_that_is_invalid_is_not_built() -> None:
     with pytest.raises(TableInvalid):
         load_table("/nowhere/routes.yaml", read_file=lambda _: "version: 2", find_files=lambda _: [])
+
+
+async def test_a_table_that_was_packed_is_served_without_its_texts() -> None:
+    text = LOCAL.replace("ok: true", "ok: packed").replace("${env:SECRET}", "x" * 40)
+    loaded = load_table("/nowhere/routes.yaml", read_file=lambda _: text, find_files=lambda _: [])
+    async with running_gateway(LOCAL) as gateway, connected(gateway.port) as client:
+        assert await gateway.serving.prepare(TableSources("/nowhere/routes.yaml", {}, pack(loaded))) == ""
+        assert (await client.request("GET", "/local")).json == {"ok": True}
+        gateway.serving.swap()
+        assert (await client.request("GET", "/local")).json == {"ok": "packed"}
+        assert gateway.serving.version == loaded.version
+
+
+async def test_what_cannot_be_served_is_told_with_its_place_although_it_was_packed() -> None:
+    auth = 'auth: {test: {jwt: {algorithms: [HS256], secret: "0123456789abcdef0123456789abcdef"}}}'
+    origin = 'upstreams: {origin: {endpoints: ["http://127.0.0.1:1"]}}'
+    route = "- {id: a, match: /a, to: origin, auth: test,\n   cache: {ttl: 3m}}"
+    text = f"version: 1\n{auth}\n{origin}\nroutes:\n{route}\n"
+    loaded = load_table("t.yaml", read_file=lambda _: text, find_files=lambda _: [])
+    async with running_gateway(LOCAL) as gateway:
+        failure = await gateway.serving.prepare(TableSources("t.yaml", {"t.yaml": text}, pack(loaded)))
+        assert failure.startswith("t.yaml:6:"), failure
+
+
+async def test_a_table_that_was_replaced_is_freed_without_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", "x" * 40)
+
+    def alive() -> list[object]:
+        return [thing for thing in gc.get_objects() if isinstance(thing, (Services, Plugin, CompiledRoute))]
+
+    async with running_gateway(LOCAL) as gateway:
+        assert await gateway.serving.prepare(TableSources("t.yaml", {"t.yaml": LOCAL + KEPT})) == ""
+        gateway.serving.swap()
+        while gateway.metric("gateway_config_tables") > 1:
+            await asyncio.sleep(0)
+        gc.unfreeze()
+        gc.collect()
+        gc.disable()
+        try:
+            before = len(alive())
+            for number in range(3):
+                text = f"{LOCAL}{KEPT}# {number}\n"
+                assert await gateway.serving.prepare(TableSources("t.yaml", {"t.yaml": text})) == ""
+                gc.unfreeze()
+                gateway.serving.swap()
+            async with asyncio.timeout(5):
+                while len(alive()) > before:
+                    await asyncio.sleep(0)
+        finally:
+            gc.enable()
 
 
 async def test_drained_twice_is_drained_once() -> None:

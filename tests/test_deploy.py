@@ -114,11 +114,40 @@ def test_a_gateway_listens_where_its_ports_are_published(name: str, monkeypatch:
     assert "http://127.0.0.1:9901/readyz" in CONTAINERS[name]["healthcheck"]["test"][-1]
 
 
+def mounted(name: str) -> dict[str, str]:
+    """Folder or file inside the container -> where it comes from."""
+    return dict(volume.split(":")[:2][::-1] for volume in CONTAINERS[name]["volumes"])
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_an_edit_of_the_table_reaches_a_gateway_and_the_secrets_beside_it_do_not(name: str) -> None:
+    """A file that is mounted alone stays the old one when an editor puts another in its place."""
+    inside = mounted(name)
+    assert environment(name)["GATEWAY_CONFIG"] not in inside
+    (table_at,) = [at for at, source in inside.items() if source.startswith(".")]
+    top = (DEPLOY / inside[table_at]).resolve()
+    hidden = os.path.join(table_at, DEPLOY.relative_to(top))
+    assert CONTAINERS[name]["tmpfs"] == [hidden]
+    assert f"{table_at}:ro" in "".join(CONTAINERS[name]["volumes"])
+
+
+@pytest.mark.parametrize("name", GATEWAYS)
+def test_a_gateway_has_its_own_history_where_it_may_write(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = serve_flags(["serve"], environment(name), monkeypatch).history
+    source = mounted(name)[os.path.dirname(history)]
+    assert source in COMPOSE["volumes"]
+    assert [other for other in GATEWAYS if source in mounted(other).values()] == [name]
+    image = (DEPLOY / "Dockerfile").read_text()
+    user = re.search(r"^USER (\d+)$", image, re.MULTILINE)
+    assert user is not None
+    assert f"install -d -o {user[1]} {os.path.dirname(history)}\n" in image
+
+
 @pytest.mark.parametrize("name", GATEWAYS)
 def test_a_gateway_serves_the_projects_table_with_the_services_behind_it(name: str) -> None:
     variables = environment(name)
-    mounted = dict(volume.split(":")[:2][::-1] for volume in CONTAINERS[name]["volumes"])
-    table = (DEPLOY / mounted[variables["GATEWAY_CONFIG"]]).resolve()
+    folder, file = os.path.split(variables["GATEWAY_CONFIG"])
+    table = (DEPLOY / mounted(name)[folder] / file).resolve()
     assert table == TOP / "routes.yaml"
     loaded = load_table(str(table), environ=variables)
     for upstream, found in loaded.table.upstreams.items():
@@ -218,7 +247,7 @@ def test_mounted_files_exist_and_volumes_are_declared() -> None:
     for part in CONTAINERS.values():
         for volume in part.get("volumes", ()):
             source = volume.split(":")[0]
-            assert (DEPLOY / source).is_file() if source.startswith(".") else source in COMPOSE["volumes"], source
+            assert (DEPLOY / source).exists() if source.startswith(".") else source in COMPOSE["volumes"], source
 
 
 def test_no_secret_stands_in_the_files() -> None:

@@ -2,15 +2,18 @@
 
 import asyncio
 import gc
-import sys
-from collections.abc import Awaitable
+import weakref
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from gateway import generation
+from gateway import generation, turns
 from gateway.config.snapshot import Snapshot, Uses
-from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part, undisturbed
+from gateway.generation import Background, Generation, Generations, Lasting, Lent, close_part
 
 
 class Part:
@@ -34,6 +37,18 @@ async def no_refetch(exchange: Any, state: Any) -> None:
     raise AssertionError
 
 
+class Knowing:
+    """As much that plugins share, it knows who lends it."""
+
+    def __init__(self, lent: Lent) -> None:
+        self._lent = lent
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PAUSE_S", 0.0)
+
+
 class House:
     """Generations made of parts that say when they are closed."""
 
@@ -47,8 +62,8 @@ class House:
         lent = Lent(Background(no_refetch), self.lasting)
         plugins: Any = (Part(self.log, f"{name} plugin", waits=True),)
         snapshot = Snapshot(name, None, (), None, None, (), plugins, uses=Uses())  # type: ignore[arg-type]
-        lent.closers.append(Part(self.log, f"{name} shared"))
-        return Generation(snapshot, None, upstreams, lent)  # type: ignore[arg-type]
+        lent.shared("part", lambda: Part(self.log, f"{name} shared"))
+        return Generation(snapshot, SimpleNamespace(policies={}), upstreams, lent)  # type: ignore[arg-type]
 
     def generations(self, first: Generation) -> Generations:
         return Generations(first, lambda names: self.served.append(" ".join(names)), self.counts.append)  # type: ignore[arg-type]
@@ -175,9 +190,31 @@ async def test_one_that_cannot_be_closed_keeps_no_other_from_it(caplog: pytest.L
     assert "Part cannot be closed" in caplog.text
 
 
-def test_undisturbed_puts_everything_back() -> None:
-    before = sys.getswitchinterval()
-    with undisturbed():
-        assert not gc.isenabled()
-        assert sys.getswitchinterval() < before
-    assert (gc.isenabled(), sys.getswitchinterval()) == (True, before)
+def test_now_and_then_what_no_collection_looks_through_is_looked_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    @contextmanager
+    def noted(*, is_thorough: bool) -> Iterator[None]:
+        seen.append(is_thorough)
+        yield
+
+    monkeypatch.setattr(generation, "undisturbed", noted)
+    generations = House().generations(House().make("one"))
+    for _ in range(2 * generation.THOROUGH_EVERY):
+        with generations.building():
+            pass
+    assert seen.count(True) == 2 and seen[-1]
+
+
+async def test_a_table_that_is_gone_needs_no_collector() -> None:
+    house = House()
+    generations = house.generations(house.make("one"))
+    gone = weakref.ref(generations.current.lent.shared("knowing", partial(Knowing, generations.current.lent)))
+    gc.disable()
+    try:
+        generations.prepared = house.make("two")
+        generations.swap()
+        await settled()
+        assert gone() is None
+    finally:
+        gc.enable()

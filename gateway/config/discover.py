@@ -6,6 +6,7 @@ import pkgutil
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from types import ModuleType
+from weakref import WeakSet
 
 from gateway.config.model import Defaults, Route, Table
 from gateway.plugin_api import HOOKS, Plugin, Stage
@@ -13,6 +14,8 @@ from gateway.plugin_api import HOOKS, Plugin, Stage
 _BUILT_IN = "plugins"
 _NOT_LOADED = {"plugins.example"}
 _ASYNC_HOOKS = {"on_request"}
+_CHECKED: WeakSet[type[Plugin]] = WeakSet()
+"""Those that keep to the contract: a table is read more often than a plugin changes."""
 
 
 class PluginInvalid(Exception):  # noqa: N818 - a state of the plugin, named as operators know it
@@ -53,7 +56,9 @@ def import_plugins(name: str, *, is_optional: bool = False) -> list[type[Plugin]
     if not classes and not is_optional:
         raise PluginInvalid(f'"{name}" holds no class that is derived from gateway.plugin_api.Plugin')
     for plugin in classes:
-        _check(plugin)
+        if plugin not in _CHECKED:
+            _check(plugin)
+            _CHECKED.add(plugin)
     return classes
 
 

@@ -56,6 +56,11 @@ _KINDS: dict[str, Any] = {
 }
 
 
+# To make one is half the work of reading a small table, so they outlive it. By identity, because a plugin's type may be
+# annotated with what has no hash; an adapter keeps its type, so that no other one gets that identity.
+_ADAPTERS: dict[int, tuple[Any, TypeAdapter[Any]]] = {}
+
+
 class LoadedRoute(NamedTuple):
     """A route with its own policies by plugin name (None: switched off). path: where it stands in the table.
     is_quarantined: it is broken, and of its settings the match alone is good (`partial.py`).
@@ -129,13 +134,19 @@ def read_table(
     return _Loader(Source(path, environ, read_file, find_files)).load(path, plugins)
 
 
+def _adapter(model: Any) -> TypeAdapter[Any]:
+    known = _ADAPTERS.get(id(model))
+    if known is None:
+        known = _ADAPTERS[id(model)] = model, TypeAdapter(model)
+    return known[1]
+
+
 class _Loader:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._root = source.root
         self._problems = source.problems
         self._translator = Translator(source.root, source.references, source.problems)
-        self._adapters: dict[int, TypeAdapter[Any]] = {}
 
     def load(self, path: str, plugins: Sequence[type[Plugin]] | None) -> LoadedTable:
         self._plugins = self._all_plugins(plugins)
@@ -204,11 +215,7 @@ class _Loader:
         return [name for name in names if name in self._root.value]
 
     def _read(self, model: Any, path: Path, value: Any, more_keys: Iterable[str] = ()) -> tuple[Any, bool]:
-        # By identity, because a plugin's type may be annotated with what has no hash; each lives as long as its plugin.
-        adapter = self._adapters.get(id(model))
-        if adapter is None:
-            adapter = self._adapters[id(model)] = TypeAdapter(model)
-        return self._translator.read(adapter, model, path, value, more_keys=more_keys)
+        return self._translator.read(_adapter(model), model, path, value, more_keys=more_keys)
 
     def _mapping(self, path: Path) -> Mapping[str, Node]:
         """The mapping at a path, or none where there is none or something else."""

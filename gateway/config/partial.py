@@ -37,9 +37,21 @@ def admit_steps(
     loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall, *, is_described: bool = False
 ) -> Generator[Step, None, Snapshot]:
     """As `admit`, a route a step."""
+    _, snapshot = yield from _settle_steps(loaded, services_for, call, is_described=is_described)
+    return snapshot
+
+
+def settle(loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall) -> tuple[LoadedTable, Snapshot]:
+    """As `admit`, with the table as it was admitted: what is broken in it is set aside, and it has no problems left."""
+    return take_all(_settle_steps(loaded, services_for, call, is_described=True))
+
+
+def _settle_steps(
+    loaded: LoadedTable, services_for: ServicesFor, call: UpstreamCall, *, is_described: bool
+) -> Generator[Step, None, tuple[LoadedTable, Snapshot]]:
     while True:
         try:
-            return (yield from compile_steps(loaded, services_for, call, is_described=is_described))
+            return loaded, (yield from compile_steps(loaded, services_for, call, is_described=is_described))
         except TableInvalid as invalid:
             if loaded.table.gateway.on_invalid != "partial":
                 raise

@@ -14,7 +14,8 @@ from gateway.config.describe import describe_routes
 from gateway.config.load import LoadedTable, read_table
 from gateway.config.model import GatewaySection, Limits
 from gateway.config.offline import offline_services
-from gateway.config.partial import admit
+from gateway.config.parcel import pack
+from gateway.config.partial import settle
 from gateway.config.problems import Problem, TableInvalid
 from gateway.config.settings import TableSources
 from gateway.config.snapshot import Quarantined
@@ -62,13 +63,13 @@ def check_for_serving(
     table's own. Raises TableInvalid.
     """
     loaded = read_table(path, environ=environ, read_file=read_file, find_files=find_files)
-    snapshot = admit(loaded, offline_services(loaded), no_upstream)
+    settled, snapshot = settle(loaded, offline_services(loaded), no_upstream)
     problems = [*needs_restart(loaded, running), *run_tests(loaded)]
     if problems:
         raise TableInvalid(problems)
     return CheckedTable(
         version=loaded.version,
-        sources=TableSources(loaded.path, loaded.files),
+        sources=TableSources(loaded.path, loaded.files, pack(settled)),
         parts={name: loaded.files[name] for name in loaded.parts},
         routes=[row.as_dict() for row in describe_routes(snapshot)],
         config=snapshot.config,

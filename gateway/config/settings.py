@@ -65,11 +65,13 @@ class ServeSettings:
 class TableSources:
     """The texts that a table is made of, so that every worker compiles the same one, whatever happens to the files.
 
-    path: of the first file. files: path -> text. The texts may hold secrets, so no repr shows them.
+    path: of the first file. files: path -> text. parcel: what came of reading them (`parcel.pack`), "" where it is not
+    known. All may hold secrets, so no repr shows them.
     """
 
     path: str
     files: Mapping[str, str] = field(repr=False)
+    parcel: str = field(default="", repr=False)
 
 
 def parse_worker_count(text: str) -> int:

@@ -47,7 +47,7 @@ def with_precautions(
 def _guard(
     upstream: Upstream, settings: UpstreamSettings, loop: asyncio.AbstractEventLoop, metrics: WorkerMetrics
 ) -> Guard | None:
-    """The guard that the upstream has; another one where its settings are others, or where it has none."""
+    """The guard that the upstream has; another one where its settings are others, with what of it stays the same."""
     breaker, overload = settings.breaker, settings.overload
     if breaker is None and overload is None:
         upstream.guard = None
@@ -63,7 +63,7 @@ def _guard(
         ),
     )
     if upstream.guard is None or upstream.guard.settings != wanted:
-        upstream.guard = Guard(upstream.shape.name, wanted, loop, metrics)
+        upstream.guard = Guard(upstream.shape.name, wanted, loop, metrics, upstream.guard)
     return upstream.guard
 
 

@@ -25,6 +25,8 @@ class UpstreamBreaker:
             "Workers whose breaker of the upstream is not closed.",
             upstream=name,
         )
+        # One with other settings may have been open.
+        self._open_workers.set(0.0)
         self._changes = {
             state: metrics.counter(
                 "gateway_upstream_breaker_changes",

@@ -51,10 +51,21 @@ class Guard:
         settings: tuple[BreakerSettings | None, AdmissionSettings | None],
         loop: asyncio.AbstractEventLoop,
         metrics: WorkerMetrics,
+        former: "Guard | None" = None,
     ) -> None:
-        breaker, admission = self.settings = settings
-        self.breaker = UpstreamBreaker(name, breaker, metrics) if breaker is not None else None
-        self.admission = Admission(name, admission, loop, metrics) if admission is not None else None
+        """former: whose breaker or limit goes on here, where its settings are the same."""
+        self.settings = settings
+        self.breaker: UpstreamBreaker | None
+        self.admission: Admission | None
+        breaker, admission = settings
+        if former is not None and former.settings[0] == breaker:
+            self.breaker = former.breaker
+        else:
+            self.breaker = UpstreamBreaker(name, breaker, metrics) if breaker is not None else None
+        if former is not None and former.settings[1] == admission:
+            self.admission = former.admission
+        else:
+            self.admission = Admission(name, admission, loop, metrics) if admission is not None else None
 
     @property
     def may_repeat(self) -> bool:

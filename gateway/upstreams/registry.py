@@ -2,7 +2,8 @@
 
 This state outlives a snapshot. It is kept under an upstream's name *and* the settings that shape it, and each endpoint
 under those that shape its connections: a reload that changes a weight, the balance, or how endpoints are looked after,
-or that adds and removes others, leaves an endpoint its connections and what is known of its health.
+or that adds and removes others, leaves an endpoint its connections and what is known of its health; and as long as one
+endpoint stays, the upstream its circuit breaker, its limit and its retry budget.
 
 Building an upstream changes nothing for those in force; `serve` does, when its table is swapped in.
 """
@@ -52,6 +53,10 @@ class Registry:
         if found is None:
             endpoints = [self._endpoint(shape, url, weight) for url, weight in shape.endpoints]
             found = self._upstreams[shape] = Upstream(shape, endpoints, self._rng)
+            urls = {url for url, _ in shape.endpoints}
+            for former in self._in_force:
+                if former.shape.name == shape.name and any(url in urls for url, _ in former.shape.endpoints):
+                    found.succeed(former)
         return found
 
     def serve(self, upstreams: Iterable[Upstream]) -> None:

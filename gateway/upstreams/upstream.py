@@ -67,6 +67,11 @@ class Upstream:
         # Not `refresh`, for the endpoints may serve another table still.
         self.rotation = self._rotation()
 
+    def succeed(self, former: "Upstream") -> None:
+        """Go on from what is known of the same service with other settings."""
+        self.guard = former.guard
+        self.retry_budget = former.retry_budget
+
     def choose(self, tried: Sequence[Endpoint], exchange: Exchange | None = None) -> Endpoint:
         """The endpoint for the next attempt: one not tried yet, where there is one. exchange: only for balance hash."""
         candidates = self.rotation

@@ -26,6 +26,8 @@ from gateway.workers.history import Entry, History
 LOOK_EVERY_S = 1.0
 """How often a new table that is watched is judged."""
 
+_NICER = 10
+
 _log = logging.getLogger("gateway.workers")
 
 Result = Literal["swapped", "unchanged", "good", "invalid", "failed", "unknown_version"]
@@ -293,9 +295,10 @@ class Reloading:
 
 
 def _give_way() -> None:
-    """Of a thread that reads tables: the workers' processes come first."""
+    """Of a thread that reads tables: the workers' processes come first, whatever the gateway's own priority is."""
     with suppress(OSError, AttributeError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        thread = threading.get_native_id()
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICER)
 
 
 def _log_quarantine(route: str, problems: Sequence[Problem]) -> None:

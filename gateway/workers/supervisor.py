@@ -313,7 +313,8 @@ class _Supervisor:
                 start_new_session=True,
             )
         reader, slot.control = await asyncio.open_unix_connection(sock=ours)
-        sources = _as_json(self.reloading.table.sources)
+        # Without the parcel: while it starts nobody waits, and what is wrong is told with its place.
+        sources = _as_json(replace(self.reloading.table.sources, parcel=""))
         slot.tls = self._settings.tls
         slot.tell(
             {"start": {"settings": asdict(self._settings), "sources": sources, "metrics_descriptor": slot.descriptor}}
@@ -442,7 +443,7 @@ class _Supervisor:
 
 
 def _as_json(sources: TableSources) -> dict[str, object]:
-    return {"path": sources.path, "files": dict(sources.files)}
+    return {"path": sources.path, "files": dict(sources.files), "parcel": sources.parcel}
 
 
 @contextmanager

@@ -93,6 +93,14 @@ def test_what_is_wrong_with_a_plugin(module: Path, body: str, message: str) -> N
     assert message in str(caught.value)
 
 
+def test_what_is_wrong_with_a_plugin_is_said_each_time(module: Path) -> None:
+    module.write_text(HEAD + INIT + "    async def on_response(self, exchange): ...\n")
+
+    for _ in range(2):
+        with pytest.raises(PluginInvalid, match="must be a plain function"):
+            import_plugins(module.stem)
+
+
 def test_a_class_that_the_module_does_not_have(module: Path) -> None:
     module.write_text(HEAD + INIT)
 

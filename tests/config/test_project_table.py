@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from gateway.config import model, table_test
+from gateway.config import load, model, table_test
 from gateway.config.compile import check_table
 from gateway.config.load import load_table
 from gateway.config.problems import TableInvalid
@@ -22,6 +22,12 @@ def snapshot() -> Snapshot:
 
 def test_only_later_steps_are_remarked_on(snapshot: Snapshot) -> None:
     assert {warning.code for warning in snapshot.warnings} <= {"not_in_force"}
+
+
+def test_a_table_that_is_read_again_builds_no_type_anew(snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are half the cost of a small table, at each reload in each process."""
+    monkeypatch.setattr(load, "TypeAdapter", None)
+    load_table(str(TABLE), environ={"JWT_SECRET": "0123456789abcdef0123456789abcdef"})
 
 
 def test_every_route_of_a_service_is_guarded(snapshot: Snapshot) -> None:

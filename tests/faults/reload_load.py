@@ -1,8 +1,12 @@
 """`make reloads`: 200 reloads, a third of them broken, under load from 64 clients with open WebSockets and streams.
 
-`python -m tests.faults.reload_load [RELOADS]`. Prints the latencies with and without reloads, taken in turns, and the
-memory every 50 reloads; the exit code is 1 where a request failed, a connection broke, `/config` was wrong, or the 99th
-percentile with reloads is over 1.2 times the one without.
+`python -m tests.faults.reload_load [RELOADS]`. Prints the latencies with and without reloads, and the memory every 50
+reloads; the exit code is 1 where a request failed, a connection broke, `/config` was wrong, or the 99th percentile with
+reloads is over 1.2 times the one without.
+
+Windows of 5 s with reloads and without take turns (without, with, with, without, and so on), so that what else the
+machine does meets both alike; in a window without reloads all else is done that is done for one. The clients are a
+process of their own, and what is done for a reload does not get between a reply and their clock.
 """
 
 import asyncio
@@ -13,9 +17,9 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,7 @@ CLIENTS = 64
 SOCKETS = 8
 STREAMS = 8
 RATE = 640.0
-BLOCK = 10
+BLOCK = 5
 SPACING_S = 1.0
 RATIO_MAX = 1.2
 
@@ -88,44 +92,42 @@ class Seen:
 
 
 async def run(reloads: int, *, seed: int = 1, spacing_s: float = SPACING_S, block: int = BLOCK) -> Seen:
-    """Blocks without and with reloads take turns. Raises AssertionError where `/config` is wrong."""
+    """Windows without and with reloads take turns. Raises AssertionError where `/config` is wrong."""
     seen = Seen()
     rng = random.Random(seed)
-    async with origin() as url, gateway_process(table_text(0), {"ORIGIN": url}, workers=2) as process:
-        stop = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            for number in range(CLIENTS):
-                group.create_task(client(process.port, number, random.Random(number), seen, stop))
-            for _ in range(SOCKETS):
-                group.create_task(until_stopped(socket, process.port, seen, stop))
-            for _ in range(STREAMS):
-                group.create_task(until_stopped(stream, process.port, seen, stop))
-            await asyncio.sleep(1.0)
-            try:
-                version = (await process.status())["version"]
-                for first in range(0, reloads, block):
-                    count = min(block, reloads - first)
-                    seen.phase = "without"
-                    for _ in range(count):
-                        started_s = time.perf_counter()
-                        # What else is done for a reload, so that the reload itself is the difference.
-                        for _ in range(3):
-                            await process.admin("/config")
-                            await asyncio.sleep(0.05)
-                        await check_served(process, str(await marker_of(process)))
-                        await asyncio.sleep(max(0.0, spacing_s - (time.perf_counter() - started_s)))
-                    seen.phase = "with"
-                    for number in range(first + 1, first + count + 1):
+    async with (
+        origin() as url,
+        gateway_process(table_text(0), {"ORIGIN": url}, workers=2) as process,
+        clients(process.port, seen) as enter,
+    ):
+        await asyncio.sleep(1.0)
+        version = (await process.status())["version"]
+        for first in range(0, reloads, block):
+            numbers = range(first + 1, min(first + block, reloads) + 1)
+            # A drift of the machine's speed would else be to the disadvantage of the same ones each time.
+            for phase in ("without", "with") if first // block % 2 == 0 else ("with", "without"):
+                await enter(phase)
+                for number in numbers:
+                    started_s = time.perf_counter()
+                    if phase == "with":
                         if number % 50 == 1:
                             seen.memory.append((number - 1, memory(process)))
-                        started_s = time.perf_counter()
                         version = await reload_once(process, number, version, rng, seen)
-                        await asyncio.sleep(max(0.0, spacing_s - (time.perf_counter() - started_s)))
-                seen.memory.append((reloads, memory(process)))
-            finally:
-                stop.set()
+                    else:
+                        await all_but_reload(process)
+                    await asyncio.sleep(max(0.0, spacing_s - (time.perf_counter() - started_s)))
+        seen.memory.append((reloads, memory(process)))
+        await enter("")
         seen.failures += [line for line in process.errors if "Traceback" in line]
     return seen
+
+
+async def all_but_reload(process: Process) -> None:
+    """What else is done for a reload, so that the reload itself is the difference."""
+    for _ in range(3):
+        await process.admin("/config")
+        await asyncio.sleep(0.05)
+    await check_served(process, str(await marker_of(process)))
 
 
 async def reload_once(process: Process, number: int, version: str, rng: random.Random, seen: Seen) -> str:
@@ -186,6 +188,54 @@ def put(path: Path, text: str, number: int) -> None:
     else:
         path.with_suffix(".new").write_text(text)
         path.with_suffix(".new").replace(path)
+
+
+@asynccontextmanager
+async def clients(port: int, seen: Seen) -> AsyncIterator[Callable[[str], Awaitable[None]]]:
+    """All of them, as a process of their own. Yields what tells it of the next phase; what it saw is in seen then."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.faults.reload_load", "clients", str(port)),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+
+    async def enter(phase: str) -> None:
+        assert process.stdin is not None
+        process.stdin.write(f"{phase}\n".encode())
+        await process.stdin.drain()
+
+    try:
+        yield enter
+        process.stdin.close()
+        output, _ = await process.communicate()
+        found = json.loads(output)
+        seen.latencies, seen.messages, seen.ticks = found["latencies"], found["messages"], found["ticks"]
+        seen.failures += found["failures"]
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]
+
+
+async def be_clients(port: int) -> Seen:
+    """Until the standard input ends; a line of it is the next phase."""
+    seen = Seen()
+    stop = asyncio.Event()
+    lines = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with asyncio.TaskGroup() as group:
+        for number in range(CLIENTS):
+            group.create_task(client(port, number, random.Random(number), seen, stop))
+        for _ in range(SOCKETS):
+            group.create_task(until_stopped(socket, port, seen, stop))
+        for _ in range(STREAMS):
+            group.create_task(until_stopped(stream, port, seen, stop))
+        async for line in lines:
+            seen.phase = line.decode().strip()
+        stop.set()
+    return seen
 
 
 async def client(port: int, number: int, rng: random.Random, seen: Seen, stop: asyncio.Event) -> None:
@@ -310,6 +360,9 @@ def percentile(values: list[float], share: float) -> float:
 def main() -> int:
     if sys.argv[1:] == ["origin"]:
         asyncio.run(serve_origin())
+    if sys.argv[1:2] == ["clients"]:
+        json.dump(asdict(asyncio.run(be_clients(int(sys.argv[2])))), sys.stdout)
+        return 0
     seen = asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
     print(f"{seen.reloads} reloads, {seen.refused} of them broken; {CLIENTS} clients, {RATE:g} requests/s")
     for phase, values in seen.latencies.items():

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.config.settings import TableSources
 from tests.support.client import connected
 from tests.support.gateway import Rig, rig, until
 from tests.support.origin import Received, answer
@@ -49,6 +50,18 @@ async def test_an_upstream_that_fails_is_asked_nothing_until_it_has_rested() -> 
         assert (await r.exchange("GET", "/")).body == b"well"
         assert r.gateway.metric("gateway_upstream_breaker_open_workers", upstream="origin") == 0
         assert r.gateway.metric("gateway_upstream_breaker_changes_total", state="closed") == 1
+
+
+async def test_another_endpoint_in_the_table_does_not_shut_an_open_breaker() -> None:
+    """That would send a failing upstream all its load again, whenever a table is changed."""
+    async with rig(TABLE) as r:
+        await open_it(r)
+        more = TABLE.replace('"${env:ORIGIN}"', f'"{r.origin.url}", "http://127.0.0.1:1"')
+        serving = r.gateway.serving
+        assert await serving.prepare(TableSources("routes.yaml", {"routes.yaml": more})) == ""
+        serving.swap()
+        assert (await r.exchange("GET", "/")).json["code"] == "upstream_circuit_open"
+        assert len(r.origin.requests) == 4
 
 
 async def test_a_trial_that_fails_is_one_request() -> None:

@@ -11,10 +11,10 @@ from gateway.config.snapshot import CompiledRoute
 from gateway.observe.metrics import WorkerMetrics
 from gateway.proxy.forward import ForwardPolicy
 from gateway.proxy.precautions import with_precautions
-from gateway.upstreams.registry import Registry, UpstreamShape
+from gateway.upstreams.registry import Registry, Upstream, shape_of
 from tests.config.sample_plugins import GOOD, compile_text
 
-SHAPE = UpstreamShape("crm", (("http://127.0.0.1:8101", 1),), "round_robin", 4, 60.0)
+A, B, C = (f"http://127.0.0.1:{port}" for port in (8101, 8102, 8103))
 
 
 class Loads:
@@ -22,13 +22,16 @@ class Loads:
 
     def __init__(self) -> None:
         self.metrics = WorkerMetrics()
+        self.in_preparation: list[Upstream] = []
         self.registry = Registry(asyncio.get_running_loop(), random.Random(1), self.metrics)
 
     def load(self, route_lines: str = "", retry_ratio: float = 0.2, **upstream: Any) -> ForwardPolicy:
         settings = UpstreamSettings.model_validate({"endpoints": ["http://127.0.0.1:8101"], **upstream})
+        used = self.registry.upstream(shape_of("crm", settings))
+        self.in_preparation = [used]
         route: CompiledRoute = compile_text(GOOD + route_lines).routes[0]
         plain = ForwardPolicy(
-            upstream=self.registry.upstream(SHAPE),
+            upstream=used,
             rewrite=None,
             connect_timeout_s=1.0,
             idle_timeout_s=None,
@@ -48,7 +51,7 @@ async def test_what_is_not_asked_for_is_not_there() -> None:
 async def test_a_reload_of_the_same_settings_keeps_what_is_known_of_an_upstream() -> None:
     loads = Loads()
     first = loads.load(breaker={"min": 5}, overload={})
-    again = loads.load(breaker={"min": 5}, overload={}, pool={"max": 9})
+    again = loads.load(breaker={"min": 5}, overload={})
     assert first.guard is not None and again.guard is first.guard
     assert first.guard.breaker is not None and first.guard.admission is not None
 
@@ -60,7 +63,41 @@ async def test_other_settings_begin_anew_and_none_are_none() -> None:
     assert other.guard is not None and other.guard is not first.guard
     assert other.guard.admission is None
     assert loads.load().guard is None
-    assert loads.registry.upstream(SHAPE).guard is None
+    assert loads.in_preparation[0].guard is None
+
+
+async def test_what_is_known_of_an_upstream_outlives_changes_of_its_endpoints_and_their_care() -> None:
+    loads = Loads()
+    first = loads.load(breaker={"min": 5}, overload={}, endpoints=[A, B])
+    loads.registry.serve(loads.in_preparation)
+    assert first.guard is not None
+    for change in (
+        {"endpoints": [A, B, C]},
+        {"endpoints": [C, {"url": B, "weight": 3}]},
+        {"endpoints": [C], "health": {"path": "/health"}, "eject": {"errors": 3}},
+        {"endpoints": [C], "balance": "random_two", "pool": {"max": 9}},
+    ):
+        other = loads.load(breaker={"min": 5}, overload={}, **change)
+        loads.registry.serve(loads.in_preparation)
+        assert other.upstream is not first.upstream
+        assert other.guard is first.guard
+        assert other.upstream.retry_budget is first.upstream.retry_budget
+    # Nothing is known of another service under the old name.
+    moved = loads.load(breaker={"min": 5}, overload={}, endpoints=[A])
+    assert moved.guard is not None and moved.guard is not first.guard
+    assert moved.upstream.retry_budget is not first.upstream.retry_budget
+
+
+async def test_of_breaker_and_limit_the_one_that_is_not_changed_goes_on() -> None:
+    loads = Loads()
+    guards = [
+        loads.load(breaker=each, overload=other).guard
+        for each, other in (({}, {}), ({"min": 6}, {}), ({"min": 6}, {"max": 70}))
+    ]
+    first, second, third = guards
+    assert first is not None and second is not None and third is not None
+    assert second.breaker is not first.breaker and second.admission is first.admission
+    assert third.breaker is second.breaker and third.admission is not second.admission
 
 
 @pytest.mark.parametrize(("hedged", "ratio"), [("5%", 0.2), ("30%", 0.3)])

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import threading
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +109,21 @@ async def test_a_good_table_is_served_and_told_everywhere(rig: Rig, caplog: pyte
     assert rig.metric("gateway_config_last_reload_timestamp_seconds") == 1001
     assert rig.metric("gateway_config_reloads_total", result="swapped") == 1
     assert "a test: version v2 is served; routes: ~a" in caplog.text
+
+
+async def test_a_table_is_read_at_a_lower_priority_than_the_gateway_has(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def current(running: GatewaySection) -> CheckedTable:
+        seen.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        return table("v2", a="2")
+
+    monkeypatch.setattr(rig, "current", current)
+    await rig.reloading.reload("a test")
+    # 19 is the lowest that there is.
+    assert seen == [min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)]
 
 
 async def test_an_invalid_table_changes_nothing_and_is_told_everywhere(
