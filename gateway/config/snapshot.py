@@ -102,6 +102,10 @@ class Quarantined:
     position: str
     problems: tuple[Problem, ...]
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Compiled, a class has no other way into a parcel.
+        return Quarantined, (self.route, self.position, self.problems)
+
 
 @dataclass(frozen=True)
 class Snapshot:
