@@ -60,9 +60,14 @@ def store(request: pytest.FixtureRequest) -> Iterator[str]:
     server.kill()
 
 
-async def started(stack: AsyncExitStack, origin: Origin, store: str, *workers: int) -> list[Process]:
+async def started(
+    stack: AsyncExitStack, origin: Origin, store: str, *workers: int, is_patient: bool = True
+) -> list[Process]:
     environ = {"STORE": store, "ORIGIN": origin.url}
-    gateways = [await stack.enter_async_context(gateway_process(TABLE, environ, workers=count)) for count in workers]
+    gateways = [
+        await stack.enter_async_context(gateway_process(TABLE, environ, workers=count, is_patient=is_patient))
+        for count in workers
+    ]
     # Every worker has taken a request, so that it has connected to the store.
     for gateway in gateways:
         for client in await clients_of(stack, [gateway], 16):
@@ -166,7 +171,7 @@ async def test_a_store_that_goes_leaves_the_upstream_and_comes_back() -> None:
     try:
         async with AsyncExitStack() as stack:
             origin = await stack.enter_async_context(running_origin(script))
-            gateways = await started(stack, origin, server.url, 2)
+            gateways = await started(stack, origin, server.url, 2, is_patient=False)
             clients = await clients_of(stack, gateways, 8)
             for path in ("/both/1", "/shared/1"):
                 await versions(clients, path)

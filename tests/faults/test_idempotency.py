@@ -123,8 +123,8 @@ async def test_two_gateways_of_two_workers_carry_a_write_out_once(
     async with (
         asyncio.timeout(30),
         running_origin() as origin,
-        gateway_process(TABLE, {"ORIGIN": origin.url, "STORE": store}, workers=2) as one,
-        gateway_process(TABLE, {"ORIGIN": origin.url, "STORE": store}, workers=2) as two,
+        gateway_process(TABLE, {"ORIGIN": origin.url, "STORE": store}, workers=2, is_patient=True) as one,
+        gateway_process(TABLE, {"ORIGIN": origin.url, "STORE": store}, workers=2, is_patient=True) as two,
     ):
         key = os.urandom(8).hex()
 

@@ -51,7 +51,7 @@ async def test_61_quick_requests_to_four_workers_with_redis_are_60_and_a_429(red
     async with (
         asyncio.timeout(25),
         running_origin() as origin,
-        gateway_process(LIMITED, {"ORIGIN": origin.url, "STORE": redis.url}, workers=4) as process,
+        gateway_process(LIMITED, {"ORIGIN": origin.url, "STORE": redis.url}, workers=4, is_patient=True) as process,
     ):
 
         async def one(tenant: str) -> tuple[int, str | None]:

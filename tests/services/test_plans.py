@@ -39,6 +39,7 @@ insert into deals (tenant_id, id, contact_id, title, stage, value, currency, {CO
 insert into orders (tenant_id, id, contact_id, number, status, currency, net, tax, total, {COMMON})
     select tenant_id, id, id, row_number() over (partition by tenant_id), 'open', 'INR', 1, 0, 1,
         created_at, updated_at, 1 from contacts;
+set default_statistics_target = 1000;
 vacuum analyze contacts; vacuum analyze deals; vacuum analyze orders
 """
 HOT = (

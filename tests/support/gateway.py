@@ -162,12 +162,17 @@ async def gateway_process(
     workers: int = 1,
     drain: str = "5s",
     flags: Sequence[str] = (),
+    is_patient: bool = False,
 ) -> AsyncIterator[Process]:
-    """`python -m gateway serve` on free ports of 127.0.0.1, ready; ended by SIGTERM where the test has not done so."""
+    """`python -m gateway serve` on free ports of 127.0.0.1, ready; ended by SIGTERM where the test has not done so.
+
+    is_patient: it waits for its store, as `tests/support/patient.py` says.
+    """
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder) / "routes.yaml"
         table.write_text(table_text)
-        command = [sys.executable, "-m", "gateway", "serve", "--config", str(table), "--workers", str(workers)]
+        module = "tests.support.patient" if is_patient else "gateway"
+        command = [sys.executable, "-m", module, "serve", "--config", str(table), "--workers", str(workers)]
         command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--access-log", "none", "--drain", drain]
         command += ["--lane", default_lane, *flags]
         process = await asyncio.create_subprocess_exec(

@@ -20,10 +20,14 @@ QUOTA = 1_000
 
 
 @asynccontextmanager
-async def gateways(store: str, count: int = 2, workers: int = 2) -> AsyncIterator[list[Process]]:
+async def gateways(
+    store: str, count: int = 2, workers: int = 2, *, is_patient: bool = False
+) -> AsyncIterator[list[Process]]:
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(gateway_process(TABLE, {"STORE": store}, workers=workers))
+            await stack.enter_async_context(
+                gateway_process(TABLE, {"STORE": store}, workers=workers, is_patient=is_patient)
+            )
             for _ in range(count)
         ]
 
