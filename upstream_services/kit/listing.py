@@ -16,7 +16,7 @@ from upstream_services.kit.errors import invalid
 from upstream_services.kit.model import Row
 from upstream_services.kit.pagination import MAX_LIMIT, Page, beyond, in_order, page_of, paginate
 from upstream_services.kit.resource import Resource
-from upstream_services.kit.search import search_query
+from upstream_services.kit.search import MATCH, search_query, sought
 from upstream_services.kit.tenancy import BY_WORDS, WITH_DELETED
 from upstream_services.kit.validation import faults, unprocessable
 
@@ -37,6 +37,7 @@ class Wish:
     names: tuple[str, ...]
     ids: tuple[uuid.UUID, ...]
     words: Any = None
+    sought: Mapping[str, str] | None = None  # the values in `words`
 
     @property
     def whole(self) -> Select[Any]:
@@ -64,17 +65,19 @@ def read_wish(resource: Resource[Any], tenant: str, query: MultiMapping[str]) ->
     table, errors = resource.table, []
     conditions: list[Any] = []
     words: Any = None
+    values: dict[str, str] | None = None
     for name in dict.fromkeys(query):
         texts = query.getall(name)
         base, bound = name[:-4], name[-4:]
         if name in PAGING:
             continue
         if name == "q" and table.__search__:
+            values = sought(tenant, texts[-1])
             words = table.__table__.c.search_lexemes.op("@@")(search_query(tenant, texts[-1]))
         elif name in resource.filters:
-            values = [_read(resource.filter_types[name], name, text, errors) for text in texts]
+            wanted = [_read(resource.filter_types[name], name, text, errors) for text in texts]
             column = getattr(table, name)
-            conditions.append(column == values[0] if len(values) == 1 else column.in_(values))
+            conditions.append(column == wanted[0] if len(wanted) == 1 else column.in_(wanted))
         elif bound in ("_min", "_max") and base in resource.range_types:
             value = _read(resource.range_types[base], name, texts[-1], errors)
             if value is not None:
@@ -94,7 +97,7 @@ def read_wish(resource: Resource[Any], tenant: str, query: MultiMapping[str]) ->
     elif query.get("deleted", "false") != "false":
         raise invalid("deleted", "must be true or false")
     page = page_of(query, table, resource.all_sortable)
-    return Wish(statement, page if not ids else page._replace(limit=MAX_LIMIT), names, ids, words)
+    return Wish(statement, page if not ids else page._replace(limit=MAX_LIMIT), names, ids, words, values)
 
 
 def _ids(query: Mapping[str, str], errors: list[dict[str, str]]) -> tuple[uuid.UUID, ...]:
@@ -134,7 +137,11 @@ async def plain_rows(session: AsyncSession, table: type[Row], wish: Wish, page: 
     """
     names = (*wish.names, "id", page.sort.removeprefix("-"))
     if wish.words is not None:
-        rows = (await session.execute(_few(table, wish, page, names))).all()
+        if wish.statement.whereclause is None and page.after is None:
+            statement, values = _few_of_all(table, page, wish.names), wish.sought
+        else:
+            statement, values = _few(table, wish, page, names), None
+        rows = (await session.execute(statement, values)).all()
         if not rows or rows[0].found <= FEW:
             return list(rows)
     statement = _of_columns(table, tuple(dict.fromkeys(names)), wish)
@@ -156,6 +163,14 @@ def _few(table: type[Row], wish: Wish, page: Page, names: tuple[str, ...]) -> Se
     shown = (getattr(rows, name) for name in dict.fromkeys(names))
     statement = select(*shown, func.count().over().label("found")).execution_options(**BY_WORDS)
     return in_order(statement.execution_options(**wish.statement.get_execution_options()), table, page, rows)
+
+
+@lru_cache(maxsize=1000)  # to make it costs as much as all else that a search costs here
+def _few_of_all(table: type[Row], page: Page, names: tuple[str, ...]) -> Select[Any]:
+    """`_few` of the first page under no other condition, which is what is asked for most; it takes its values later."""
+    words = table.__table__.c.search_lexemes.op("@@")(MATCH)
+    wish = Wish(select(table), page, names, (), words)
+    return _few(table, wish, page, (*names, "id", page.sort.removeprefix("-")))
 
 
 def _of_columns(table: type[Row], names: tuple[str, ...], wish: Wish) -> Select[Any]:

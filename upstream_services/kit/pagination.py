@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic import TypeAdapter, ValidationError
@@ -45,6 +46,11 @@ def _text(value: Any) -> Any:
     return value
 
 
+@cache  # there are as many as types of columns; made anew, one costs as much as the rest of a cursor
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
+
+
 def encode_cursor(key: Key) -> str:
     """The cursor of the page after `key`: characters that need no escaping in a URL."""
     packed = json.dumps([key.sort, _text(key.value), key.id.hex], separators=(",", ":"), ensure_ascii=False)
@@ -62,7 +68,7 @@ def decode_cursor(text: str, types: Mapping[str, Any]) -> Key:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         sort, value, row_id = json.loads(packed)
         hint = plain_type(types[sort.removeprefix("-")])
-        key = Key(sort, TypeAdapter(hint).validate_python(value), uuid.UUID(row_id))
+        key = Key(sort, _adapter(hint).validate_python(value), uuid.UUID(row_id))
         same = encode_cursor(key) == text  # one text for each key
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ArgumentError, ValidationError):
         raise ValueError("not a cursor") from None

@@ -11,7 +11,7 @@ what comes of it, so neither can differ from the other.
 import re
 from typing import Any
 
-from sqlalchemy import Text, cast, func
+from sqlalchemy import String, Text, bindparam, cast, func
 from sqlalchemy.dialects.postgresql import REGCONFIG, TSQUERY
 
 from upstream_services.kit.errors import invalid
@@ -40,15 +40,25 @@ def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def search_query(tenant: str, text: str) -> Any:
-    """`q` as what the index is asked for: rows of the tenant that have words that start with each word of the text.
-
-    Raises a 422 problem for a text without a word, or with one that is too long to be kept.
-    """
+def sought(tenant: str, text: str) -> dict[str, str]:
+    """The values of `MATCH` for a `q`. Raises a 422 problem for a text without a word, or with one that is too long."""
     words = _WORD.findall(text.translate(_CUT))[:WORDS_MAX]
     if not words:
         raise invalid("q", "has no word to look for")
     if max(map(len, words)) > WORD_MAX:
         raise invalid("q", f"has a word of more than {WORD_MAX} characters")
-    prefixes = func.to_tsquery(cast("simple", REGCONFIG), " & ".join(f"'{word}':*" for word in words))
-    return cast(func.regexp_replace(cast(prefixes, Text), _QUOTE, f"\\1'{tenant}:", "g"), TSQUERY)
+    return {"sought": " & ".join(f"'{word}':*" for word in words), "sought_of": f"\\1'{tenant}:"}
+
+
+def _match(words: Any, of_tenant: Any) -> Any:
+    prefixes = func.to_tsquery(cast("simple", REGCONFIG), words)
+    return cast(func.regexp_replace(cast(prefixes, Text), _QUOTE, of_tenant, "g"), TSQUERY)
+
+
+MATCH = _match(bindparam("sought", type_=String), bindparam("sought_of", type_=String))
+"""What the index is asked for: rows of the tenant that have words that start with each word of the text."""
+
+
+def search_query(tenant: str, text: str) -> Any:
+    """`MATCH` with its values."""
+    return _match(*sought(tenant, text).values())
