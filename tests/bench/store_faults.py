@@ -10,11 +10,10 @@ import time
 from collections.abc import Sequence
 
 from tests.faults.store_outages import faulty_store
-from tests.faults.test_quota_of_all_gateways import up_again
 from tests.stores.redis_server import RedisServer
 from tests.support.client import connected
 from tests.support.gateway import Process
-from tests.support.quota import gateways, request_bytes, total
+from tests.support.quota import gateways, request_bytes, total, up_again
 
 _CONNECTIONS = 16
 _PHASE_S = 4.0

@@ -6,14 +6,15 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.faults.test_quota_of_all_gateways import assert_exact, redis, up_again
+from tests.faults.test_quota_of_all_gateways import redis
 from tests.stores.redis_server import RedisServer
-from tests.support.quota import QUOTA, flood, gateways, left_of, request_bytes, total
+from tests.support.gateway import Process
+from tests.support.quota import QUOTA, flood, gateways, left_of, request_bytes, total, up_again
 from tests.support.slow_proxy import slow_proxy
 
 __all__ = ["redis"]
@@ -40,6 +41,26 @@ async def faulty_store(
         yield redis.url, redis.kill, redis.start
     else:
         yield redis.url, redis.freeze, redis.thaw
+
+
+async def assert_exact_again(processes: Sequence[Process]) -> None:
+    """A flood passes exactly as often as the quota says. A busy machine has it easier with fewer connections, each with
+    more requests ahead: these stores have the deadline of 50 ms.
+    """
+    for connections in (500, 500, 250, 250, 100, 100, 50, 50):
+        await up_again(processes)
+        before = await counted_alone(processes)
+        found = await flood(processes, request_bytes(f"t{next(_tenants)}"), connections, 10_000 // connections)
+        if await counted_alone(processes) == before:
+            assert found == {200: QUOTA, 429: 9 * QUOTA}
+            return
+    pytest.fail("the store was never asked in time")
+
+
+async def counted_alone(processes: Sequence[Process]) -> float:
+    """How many checks were answered without the store."""
+    verdicts = ("passed_local", "limited_local")
+    return sum([await total(processes, "gateway_limit_verdicts_total", verdict=verdict) for verdict in verdicts])
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen", "slow"])
@@ -75,4 +96,4 @@ async def test_a_store_that_fails_under_load_lets_hardly_more_pass_and_all_is_we
             assert left <= expected + 0.01 * QUOTA
             assert left >= expected - 0.1 * QUOTA or fault == "slow"
             await ask(tenant, 20)
-        await assert_exact(processes)
+        await assert_exact_again(processes)

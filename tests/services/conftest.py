@@ -6,9 +6,12 @@ A test takes tenants of its own (`tenant`, `other`), so no test sees the rows of
 import asyncio
 import os
 import tempfile
+import threading
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 import asyncpg
@@ -29,6 +32,7 @@ from upstream_services.marketing.api import SERVICE as MARKETING
 
 from .own_postgres import OwnPostgres
 from .samples import writable
+from .servers import pgbouncer, replica_of
 
 SERVICES = (CRM, FINANCE, HR, MARKETING)
 
@@ -52,6 +56,29 @@ async def _spare_the_disk(server: EmbeddedPostgres) -> None:
     await connection.execute("alter system set fsync = off")
     await connection.execute("select pg_reload_conf()")
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+def between(postgres: EmbeddedPostgres) -> Iterator[tuple[str, str] | None]:
+    """With `TEST_PGBOUNCER=1`, for the whole run: the URLs, without a database, of a PgBouncer in transaction mode
+    before the server, and of a streaming replica of it. `start_service` has all services use them.
+    """
+    if not os.environ.get("TEST_PGBOUNCER"):
+        yield None
+        return
+    ready: Queue[tuple[str, str]] = Queue()
+    is_over = threading.Event()
+
+    async def serve() -> None:
+        async with replica_of(postgres) as replica, pgbouncer(postgres, pool_size=20) as url:
+            ready.put((url, replica.url))
+            await asyncio.to_thread(is_over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    yield ready.get(timeout=60)
+    is_over.set()
+    thread.join()
 
 
 @pytest.fixture(scope="session")
@@ -102,14 +129,20 @@ def other() -> str:
 
 
 @pytest.fixture
-async def start_service(migrated: MakeDatabase, tenant: str) -> AsyncIterator[StartService]:
+async def start_service(
+    migrated: MakeDatabase, tenant: str, between: tuple[str, str] | None
+) -> AsyncIterator[StartService]:
     """Starts services in this process; its clients send the test's tenant unless told otherwise."""
     clients = []
 
     async def start(service: Service, **extra: str) -> Client:
         url = await migrated(service)
         flags = {flag.key: flag.default for flag in service.flags}
-        app = build_app(service, Settings(database=database_url(url), extra=flags | extra))
+        settings = Settings(database=database_url(url), extra=flags | extra)
+        if between is not None:
+            primary, replica = (database_url(f"{each}/{service.name}") for each in between)
+            settings = replace(settings, database=primary, read_databases=(replica,), listen_database=database_url(url))
+        app = build_app(service, settings)
         client = TestClient(TestServer(app), headers={"X-Tenant-Id": tenant})
         clients.append(client)
         await client.start_server()

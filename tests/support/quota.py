@@ -62,3 +62,9 @@ async def left_of(process: Process, tenant: str) -> int:
 async def total(processes: Sequence[Process], name: str, **labels: str) -> float:
     """Of a metric over all gateways."""
     return sum([await process.metric(name, **labels) for process in processes])
+
+
+async def up_again(processes: Sequence[Process]) -> None:
+    """Until no worker counts on its own."""
+    while await total(processes, "gateway_limit_degraded_workers"):
+        await asyncio.sleep(0.05)
