@@ -10,6 +10,7 @@ from redis.crc import key_slot
 from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import StoreDown
 from gateway.stores import redis as redis_store
+from gateway.stores import redis_client
 from gateway.stores.redis import Phase, RedisLimits, open_store
 from tests.stores.redis_cluster import RedisClusterServers
 from tests.stores.redis_server import RedisServer, free_port
@@ -23,6 +24,8 @@ Opener = Callable[..., RedisLimits]
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """What these tests are about does not depend on how busy the machine is."""
     monkeypatch.setattr(redis_store, "DEADLINE_S", 20.0)
+    monkeypatch.setattr(redis_store, "LATE_S", 20.0)
+    monkeypatch.setattr(redis_client, "CONNECT_TIMEOUT_S", 20.0)
 
 
 class CountingClient:

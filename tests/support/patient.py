@@ -6,7 +6,7 @@ else be said of the machine.
 
 import sys
 
-from gateway.stores import redis, redis_claims, redis_client, redis_link, redis_pulse
+from gateway.stores import redis, redis_claims, redis_client, redis_link, redis_pipe, redis_pulse
 
 _PATIENCE_S = 10.0
 COMMAND = (sys.executable, "-m", "tests.support.patient")
@@ -16,6 +16,7 @@ def _be_patient() -> None:
     for module in (redis, redis_claims, redis_link, redis_pulse):
         module.DEADLINE_S = _PATIENCE_S
     redis.LATE_S = redis_client.SOCKET_TIMEOUT_S = 2 * _PATIENCE_S
+    redis_client.CONNECT_TIMEOUT_S = redis_pipe.CONNECT_TIMEOUT_S = _PATIENCE_S
     redis._TOO_LATE_MS = round(1500 * _PATIENCE_S)
 
 
