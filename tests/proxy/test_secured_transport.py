@@ -7,7 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,12 +120,17 @@ async def test_the_gateway_shows_its_own_certificate_where_it_is_asked(version: 
 def refuse(listening: socket.socket, context: ssl.SSLContext) -> None:
     """Take one connection and refuse its certificate with an alert, which servers on asyncio do not send."""
     client, _ = listening.accept()
-    with client:
+    with context.wrap_socket(client, server_side=True, do_handshake_on_connect=False) as secured:
         try:
-            with context.wrap_socket(client, server_side=True):
-                raise AssertionError("it was not refused")
+            secured.do_handshake()
         except ssl.SSLError:
-            pass
+            # What the client has sent by then is read: to close before it would reset the connection, alert and all.
+            with socket.socket(fileno=os.dup(secured.fileno())) as raw, suppress(ConnectionError):
+                raw.shutdown(socket.SHUT_WR)
+                while raw.recv(65536):
+                    pass
+        else:
+            raise AssertionError("it was not refused")
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])

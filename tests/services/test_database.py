@@ -21,6 +21,11 @@ from .conftest import Client, StartService
 DEPARTMENT = {"name": "Engineering", "code": "ENG"}
 
 
+@pytest.fixture(scope="session")
+def between() -> None:
+    """These are about one database without anything before it: with a replica, reads would go on."""
+
+
 @pytest.fixture
 async def alone(start_service: StartService) -> Client:
     """HR with a database that no other test uses."""

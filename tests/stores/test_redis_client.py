@@ -12,7 +12,7 @@ from gateway.core.rate_limit import Decision, Window
 from gateway.plugin_api import StoreDown
 from gateway.stores import redis as redis_store
 from gateway.stores import redis_client, redis_pulse
-from gateway.stores.redis import RedisLimits
+from gateway.stores.redis import Phase, RedisLimits
 from gateway.stores.redis_client import open_client
 from tests.stores.redis_cluster import RedisClusterServers
 from tests.stores.redis_sentinel import RedisSentinelServers
@@ -141,6 +141,9 @@ async def test_while_a_node_is_gone_the_store_is_down_for_every_key(
     await first_decision(lambda: _awaited(store, of_node[gone.port]))
     gone.kill()
     assert await answer_in_time(lambda: _awaited(store, of_node[gone.port])) is None
+    async with asyncio.timeout(20):  # a busy machine was late for the check; the next heartbeat finds the node gone
+        while store.phase is not Phase.DOWN:
+            await asyncio.sleep(0.01)
     assert await answer_in_time(lambda: _awaited(store, of_node[kept.port])) is None
     gone.launch()
     await first_decision(lambda: _awaited(store, of_node[gone.port]))
